@@ -1,0 +1,3 @@
+//! The node agent of Twill and its command line.
+
+fn main() {}

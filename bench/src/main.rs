@@ -1,0 +1,3 @@
+//! Comparisons with other daemons, side by side in one run.
+
+fn main() {}

@@ -1,0 +1,17 @@
+//! BGP-4 as pure code: bytes and messages, one peer's state machine, and the routing
+//! information base. Nothing here reads a clock, opens a socket or spawns a task: time is an
+//! argument, deadlines are data, effects are returned.
+//!
+//! | room | what it holds | RFCs |
+//! |---|---|---|
+//! | [`types`] | values that cannot be built wrong: AS numbers, prefixes, attributes | 4271, 6793, 6286, 7607 |
+//! | [`wire`] | bytes to messages and back | 4271, 4760, 2545, 5492, 6793, 2918, 7606, 4724 |
+//! | [`session`] | one peer's state machine, its timers, collisions, graceful restart | 4271 section 8, 4724 |
+//! | [`rib`] | Adj-RIB-In, policy, decision, Loc-RIB, Adj-RIB-Out | 4271 section 9, 4456 |
+//!
+//! Imports run one way: `types <- wire <- {session, rib}`; session and rib do not know each other.
+
+pub mod rib;
+pub mod session;
+pub mod types;
+pub mod wire;

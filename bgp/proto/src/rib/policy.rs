@@ -1,0 +1,108 @@
+//! Policy: ordered rules, one evaluation path for import and export, no state.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::types::{Asn, Community, LargeCommunity, Origin, Prefix};
+
+/// Prefixes of a set, each with the lengths it admits: `192.0.2.0/24 le 32`, `10.0.0.0/8 ge 16 le 24`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PrefixRange {
+    /// What must cover the route's prefix.
+    pub prefix: Prefix,
+    /// Shortest length admitted.
+    pub ge: u8,
+    /// Longest length admitted.
+    pub le: u8,
+}
+
+/// A rule's condition; a rule applies where all of its conditions hold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Match {
+    /// Within one of the ranges.
+    PrefixIn(Arc<[PrefixRange]>),
+    /// Shares an address with one of the prefixes.
+    Overlaps(Arc<[Prefix]>),
+    /// The next hop is one of these.
+    NextHopIn(Arc<BTreeSet<IpAddr>>),
+    /// The path begins with this AS.
+    NeighborAs(Asn),
+    /// The AS stands somewhere in the path.
+    AsPathContains(Asn),
+    /// The path has no hop.
+    AsPathEmpty,
+    /// All of them are present.
+    Communities(Arc<[Community]>),
+    /// All of them are present.
+    LargeCommunities(Arc<[LargeCommunity]>),
+    /// The origin is this.
+    Origin(Origin),
+    /// Learned from a peer of this kind, or our own.
+    Source(Source),
+    /// Does not hold.
+    Not(Box<Match>),
+}
+
+/// Where a route came from, as export rules see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Announced by this speaker.
+    Local,
+    /// Learned from an internal peer.
+    Internal,
+    /// Learned from an external peer.
+    External,
+    /// Learned from this one peer.
+    Peer(super::PeerKey),
+}
+
+/// What an accepting rule changes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Set {
+    /// Local preference.
+    LocalPref(u32),
+    /// Multi-exit discriminator.
+    Med(Option<u32>),
+    /// Adds communities.
+    AddCommunities(Arc<[Community]>),
+    /// Adds large communities.
+    AddLargeCommunities(Arc<[LargeCommunity]>),
+    /// Removes all communities.
+    ClearCommunities,
+    /// Puts our AS in front this many times more.
+    Prepend(u8),
+    /// Our own address towards the peer.
+    NextHopSelf,
+}
+
+/// A rule's end.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Then {
+    /// Takes the route, changed so.
+    Accept(Vec<Set>),
+    /// Refuses it; the rule's name is the reason shown.
+    Reject,
+    /// Changes the route and goes on with the next rule.
+    Continue(Vec<Set>),
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Rule {
+    /// In words that explain a refusal: `not a pod CIDR of node-b`.
+    pub name: Arc<str>,
+    /// All must hold; none means always.
+    pub when: Vec<Match>,
+    /// What then.
+    pub then: Then,
+}
+
+/// Ordered rules; the first that accepts or rejects decides.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Policy {
+    /// In order.
+    pub rules: Vec<Rule>,
+    /// Where no rule decided.
+    pub otherwise: Rule,
+}

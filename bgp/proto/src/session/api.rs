@@ -1,0 +1,201 @@
+use std::time::Duration;
+
+use crate::types::{Asn, Families, HoldTime, RouterId};
+use crate::wire::{Cease, Codec, Message, MessageError, Notification, Open, RouteRefresh, Update};
+
+/// The states of RFC 4271 section 8.2.2, as an operator knows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// No resources, no connection; waiting for a start, or for the back-off to end.
+    Idle,
+    /// Dialling.
+    Connect,
+    /// Listening, and waiting to dial again.
+    Active,
+    /// Our OPEN is out.
+    OpenSent,
+    /// OPENs agreed on; waiting for the first KEEPALIVE.
+    OpenConfirm,
+    /// Routes flow.
+    Established,
+}
+
+/// Which of a peer's two possible connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// We dialled.
+    Outgoing,
+    /// The peer dialled.
+    Incoming,
+}
+
+/// Whether we dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Passive {
+    /// We dial, and accept as well.
+    No,
+    /// We only accept (PassiveTcpEstablishment).
+    Yes,
+}
+
+/// What one session is configured with. Compared as a whole: what differs decides whether a live
+/// session must bounce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// Ours, as this peer sees it.
+    pub local_asn: Asn,
+    /// The only AS that the peer may claim.
+    pub peer_asn: Asn,
+    /// Our BGP Identifier.
+    pub router_id: RouterId,
+    /// What we propose.
+    pub hold_time: HoldTime,
+    /// Base of the back-off before dialling again; doubled with each failure, with jitter.
+    pub connect_retry: Duration,
+    /// Families that we offer.
+    pub families: Families,
+    /// Who dials.
+    pub passive: Passive,
+    /// What we say in the graceful restart capability; `None` leaves it out, and we do not help
+    /// this peer either.
+    pub graceful_restart: Option<RestartingSide>,
+}
+
+/// Our side of graceful restart (RFC 4724 section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartingSide {
+    /// How long a peer may keep our routes, at most 4,095 s.
+    pub restart_time: Duration,
+    /// R: this process has restarted and its deferral is not over.
+    pub restarted: bool,
+    /// F: families whose routes we found in the kernel.
+    pub forwarding: Families,
+}
+
+/// What both sides agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Negotiated {
+    /// Which connection won.
+    pub direction: Direction,
+    /// How to read and write this session's bytes.
+    pub codec: Codec,
+    /// The smaller of the two; HoldTime::DISABLED for none.
+    pub hold_time: HoldTime,
+    /// What the peer sent.
+    pub open: Open,
+    /// The peer can resend its routes (RFC 2918).
+    pub route_refresh: bool,
+    /// Families for which the peer sent graceful restart; it will send End-of-RIB.
+    pub graceful_restart: Families,
+    /// R bit: the peer has restarted itself; do not wait for its End-of-RIB.
+    pub peer_restarted: bool,
+    /// Of the families held as stale, those whose F bit the peer sent: they stay until its
+    /// End-of-RIB. The others are forgotten now (RFC 4724 section 4.2).
+    pub retained: Families,
+}
+
+/// Input of the state machine. Numbers are those of RFC 4271 section 8.1.
+#[derive(Debug)]
+pub enum Event {
+    /// 1 ManualStart, 3 AutomaticStart, 4, 5.
+    Start,
+    /// 2 ManualStop: says why to the peer, and stays down until [`Event::Start`].
+    Stop(Cease),
+    /// 8 AutomaticStop: ends the session, and dials again by the usual back-off.
+    Reset(Cease),
+    /// Closes without a NOTIFICATION, so that the peer keeps our routes while we restart
+    /// (RFC 4724 section 4.1); stays down.
+    Leave,
+    /// 16 Tcp_CR_Acked for `Outgoing`, 17 TcpConnectionConfirmed for `Incoming`.
+    TcpOpened(Direction),
+    /// 18 TcpConnectionFails: dialling failed, or an open connection ended.
+    TcpClosed(Direction, TcpFailure),
+    /// 19, 25 to 27: a message arrived.
+    Received(Direction, Message),
+    /// 21, 22, 28: bytes that are no message.
+    Malformed(Direction, MessageError),
+    /// Another configuration. Says by [`Action`]s what it bounces.
+    Configure(Box<SessionConfig>),
+    /// This process's deferral ended: OPENs from now on carry no R bit.
+    RestartOver,
+}
+
+/// How a TCP connection ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TcpFailure {
+    /// The peer closed in good order, without a NOTIFICATION.
+    #[error("the peer closed the connection")]
+    Closed,
+    /// Could not be opened, or broke; the operating system's words.
+    #[error("{0}")]
+    Io(String),
+}
+
+/// Output of the state machine, to be carried out in order.
+#[derive(Debug)]
+pub enum Action {
+    /// Dial; answer with [`Event::TcpOpened`] or [`Event::TcpClosed`].
+    Connect,
+    /// Write a message.
+    Send(Direction, Message),
+    /// Flush what was sent and close; or give up dialling. No event is expected in return.
+    Close(Direction),
+    /// From now on read and write this connection's bytes by this codec.
+    SetCodec(Direction, Codec),
+    /// For display.
+    State(State),
+    /// Established. `Deliver` may follow; nothing was delivered before.
+    Up(Box<Negotiated>),
+    /// Established no more. Routes of `retained` families are stale, all others are forgotten.
+    Down(DownReason, Retained),
+    /// Routes from the peer.
+    Deliver(Update),
+    /// The peer wants our routes again, or brackets its own (RFC 7313).
+    Refresh(RouteRefresh),
+    /// The restart time of a peer that did not return is over, or its stale routes have been
+    /// kept long enough: forget what is stale.
+    ForgetStale(Families),
+    /// Not established: the reason that an attempt failed, for `lastError`.
+    AttemptFailed(DownReason),
+}
+
+/// What survives the loss of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retained {
+    /// Kept as stale.
+    pub families: Families,
+}
+
+/// Why a session ended, or never began.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DownReason {
+    /// We were told to stop or reset.
+    #[error("{0}")]
+    Local(Cease),
+    /// We are restarting.
+    #[error("this speaker is leaving for a restart")]
+    Leaving,
+    /// The peer sent a NOTIFICATION.
+    #[error("the peer said: {0}")]
+    Received(Notification),
+    /// We sent one, because of what the peer sent or did.
+    #[error("{what} (we said: {notification})")]
+    Sent {
+        /// What the peer was told.
+        notification: Notification,
+        /// In words.
+        what: String,
+    },
+    /// The transport.
+    #[error("{0}")]
+    Tcp(TcpFailure),
+    /// Nothing heard within the hold time.
+    #[error("hold timer expired: nothing heard for {0}")]
+    HoldTimer(HoldTime),
+    /// The peer opened anew while the session was Established (RFC 4724 section 5).
+    #[error("the peer restarted")]
+    Replaced,
+    /// The configuration changed.
+    #[error("configuration changed: {0}")]
+    Reconfigured(String),
+}

@@ -1,0 +1,19 @@
+//! Values that cannot be built wrong. Every type here has one door, and what is inside is valid.
+
+mod asn;
+mod attributes;
+mod community;
+mod family;
+mod hold_time;
+mod prefix;
+mod router_id;
+
+pub use asn::Asn;
+pub use attributes::{
+    Aggregator, AsPath, Attributes, NextHop, Origin, Segment, SegmentKind, UnknownAttribute,
+};
+pub use community::{Community, ExtendedCommunity, LargeCommunity};
+pub use family::{Families, Family};
+pub use hold_time::HoldTime;
+pub use prefix::{Ipv4Prefix, Ipv6Prefix, Prefix, PrefixError};
+pub use router_id::{ClusterId, RouterId};

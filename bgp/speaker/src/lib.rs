@@ -1,0 +1,1 @@
+//! A BGP speaker on tokio, over the pure core of twill-bgp-proto.
