@@ -1,1 +1,12 @@
-//! The node agent of Twill and its command line.
+//! The node agent of Twill.
+//!
+//! ```text
+//! source (file, kube) -> Snapshot -> desired (pure) -> reconcile {speaker, routes, host, cni} -> kernel
+//!                                        ^ learned routes (twill-bgp)
+//! control: what the command line and the metrics see of all this
+//! ```
+
+pub mod desired;
+pub mod kernel;
+pub mod reconcile;
+pub mod source;

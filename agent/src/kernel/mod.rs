@@ -1,0 +1,1 @@
+//! Netlink: list, diff, apply, watch. The kernel is listed, never assumed.

@@ -1,0 +1,3 @@
+//! Owners, each level-triggered over the same Snapshot; a slow one never holds another up.
+
+pub mod report;

@@ -1,0 +1,172 @@
+//! Where the world comes from. Each source yields the same [`Snapshot`]: whole, checked, and
+//! compared with the one before by value.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use twill_bgp::proto::rib::policy::PrefixRange;
+use twill_bgp::proto::types::{Asn, ClusterId, Community, Families, HoldTime, Prefix, RouterId};
+use twill_bgp::{MaxPrefixes, Secret, Ttl};
+
+/// All that the agent acts upon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// This node.
+    pub node: NodeView,
+    /// This node's BGP Identifier.
+    pub router_id: RouterId,
+    /// Where to listen.
+    pub listen_port: u16,
+    /// The other nodes, by name; never this one.
+    pub nodes: BTreeMap<String, NodeView>,
+    /// How nodes peer with each other.
+    pub mesh: Mesh,
+    /// Routers outside the mesh, by name.
+    pub peers: BTreeMap<String, OutsidePeer>,
+    /// Further prefixes of this node.
+    pub announce: Vec<Prefix>,
+    /// The host's part.
+    pub dataplane: Dataplane,
+    /// The CNI file.
+    pub cni: Cni,
+}
+
+/// A node, whatever told us of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeView {
+    /// Unique.
+    pub name: String,
+    /// Its addresses, the next hops it announces; the first of each family counts.
+    pub addresses: Vec<IpAddr>,
+    /// What its pods live in.
+    pub pod_cidrs: Vec<Prefix>,
+    /// Its AS.
+    pub asn: Asn,
+    /// Its cluster, where it is a reflector.
+    pub reflector: Option<ClusterId>,
+}
+
+/// The mesh's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mesh {
+    /// Who peers with whom.
+    pub mode: MeshMode,
+    /// TCP MD5.
+    pub password: Option<Secret>,
+    /// Proposed hold time.
+    pub hold_time: HoldTime,
+    /// GTSM.
+    pub gtsm: MeshGtsm,
+    /// What nodes may pass on from outside routers.
+    pub transit: Vec<PrefixRange>,
+}
+
+/// Who peers with whom in the mesh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MeshMode {
+    /// Every node with every other.
+    Full,
+    /// Clients with reflectors, reflectors with each other.
+    Reflector,
+    /// Nobody.
+    None,
+}
+
+/// GTSM between nodes (RFC 5082); all send TTL 255.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MeshGtsm {
+    /// Accepts 255 from a peer on a connected subnet, 240 and up from others.
+    Auto,
+    /// Accepts this and up.
+    Least(u8),
+    /// Checks nothing.
+    None,
+}
+
+/// A router outside the mesh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutsidePeer {
+    /// Unique.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its AS.
+    pub asn: Asn,
+    /// Its port.
+    pub port: u16,
+    /// TCP MD5.
+    pub password: Option<Secret>,
+    /// It dials, we do not.
+    pub passive: bool,
+    /// TTL or GTSM.
+    pub ttl: Ttl,
+    /// What it announces may be passed on into the mesh, with our next hop.
+    pub mesh: bool,
+    /// Proposed hold time.
+    pub hold_time: HoldTime,
+    /// Offered families.
+    pub families: Families,
+    /// What it may send.
+    pub import: ImportRules,
+    /// What it is sent.
+    pub export: ExportRules,
+}
+
+/// What an outside router may send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportRules {
+    /// Where no prefix matches.
+    pub accept_by_default: bool,
+    /// What is accepted.
+    pub prefixes: Vec<PrefixRange>,
+    /// Limit.
+    pub max_prefixes: Option<MaxPrefixes>,
+}
+
+/// What an outside router is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportRules {
+    /// Where nothing matches.
+    pub accept_by_default: bool,
+    /// `podCIDRs`: this node's own pod CIDRs.
+    pub pod_cidrs: bool,
+    /// Further prefixes.
+    pub prefixes: Vec<PrefixRange>,
+    /// Added.
+    pub communities: Vec<Community>,
+    /// Our AS in front this many times more.
+    pub prepend: u8,
+    /// MED.
+    pub med: Option<u32>,
+}
+
+/// The host's part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dataplane {
+    /// Whether kernel routes are touched at all.
+    pub install: bool,
+    /// The bridge that pods hang on.
+    pub bridge: String,
+    /// Proxy ARP and NDP towards pods, on the bridge.
+    pub proxy_arp: bool,
+    /// `None`: the smallest MTU of the interfaces that hold our addresses.
+    pub mtu: Option<u32>,
+    /// Table id; 254 is main.
+    pub table: u32,
+    /// Metric of our routes.
+    pub metric: u32,
+    /// Protocol number of our routes.
+    pub protocol: u8,
+}
+
+/// The CNI file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cni {
+    /// Where the conflist goes.
+    pub conf_file: PathBuf,
+    /// Where the plugins are.
+    pub bin_dir: PathBuf,
+    /// Whether it is written.
+    pub write: bool,
+}
