@@ -6,6 +6,7 @@
 //! control: what the command line and the metrics see of all this
 //! ```
 
+pub mod cli;
 pub mod desired;
 pub mod kernel;
 pub mod reconcile;

@@ -1,3 +1,7 @@
-//! The node agent of Twill and its command line.
+//! The binary `twill`: see [`twill_agent::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    twill_agent::cli::run()
+}
