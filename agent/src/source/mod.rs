@@ -2,8 +2,9 @@
 //! compared with the one before by value.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use twill_bgp::proto::rib::policy::PrefixRange;
 use twill_bgp::proto::types::{Asn, ClusterId, Community, Families, HoldTime, Prefix, RouterId};
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub dataplane: Dataplane,
     /// The CNI file.
     pub cni: Cni,
+    /// Where metrics, health and the looking glass listen; `None`: nowhere.
+    pub http: Option<SocketAddr>,
 }
 
 /// A node, whatever told us of it.
@@ -58,6 +61,8 @@ pub struct Mesh {
     pub hold_time: HoldTime,
     /// GTSM.
     pub gtsm: MeshGtsm,
+    /// Graceful restart: how long the others keep our routes while we are away.
+    pub restart_time: Duration,
     /// What nodes may pass on from outside routers.
     pub transit: Vec<PrefixRange>,
 }

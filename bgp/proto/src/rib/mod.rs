@@ -5,6 +5,8 @@
 //! ```
 
 mod api;
+mod claims;
 pub mod policy;
 
 pub use api::{Change, LostBecause, PeerKey, PeerKind, RibPeer, Route, RouteView, RoutesFrom};
+pub use claims::Claims;

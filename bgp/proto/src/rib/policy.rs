@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::Claims;
 use crate::types::{Asn, Community, LargeCommunity, Origin, Prefix};
 
 /// Prefixes of a set, each with the lengths it admits: `192.0.2.0/24 le 32`, `10.0.0.0/8 ge 16 le 24`.
@@ -40,6 +41,8 @@ pub enum Match {
     Origin(Origin),
     /// Learned from a peer of this kind, or our own.
     Source(Source),
+    /// Learned from a peer of one of these addresses.
+    FromPeer(Arc<BTreeSet<IpAddr>>),
     /// Does not hold.
     Not(Box<Match>),
 }
@@ -83,6 +86,9 @@ pub enum Then {
     Accept(Vec<Set>),
     /// Refuses it; the rule's name is the reason shown.
     Reject,
+    /// Refuses it where its prefix overlaps a claim, whose words are the reason shown; goes on
+    /// with the next rule where it does not.
+    RejectClaimed(Arc<Claims>),
     /// Changes the route and goes on with the next rule.
     Continue(Vec<Set>),
 }
