@@ -1,11 +1,43 @@
 //! A BGP speaker on tokio, over the pure core of `twill-bgp-proto`.
 //!
-//! One task owns the RIB, one task drives each peer, one listens. A [`Handle`] speaks to them;
-//! when the [`Speaker`] is dropped they all end.
+//! ```text
+//!             Handle ── commands ──┐
+//!                                  v
+//!  listener ── connections ──> peer task ── deliveries ──> core (owns the RIB)
+//!                                  ^                         │   │
+//!                                  └──── encoded bytes ──────┘   └── Subscription, notices
+//! ```
+//!
+//! One task owns the RIB, one task drives each peer with its state machine and both of its
+//! possible connections, one task listens. No lock stands between them: the core is reached by
+//! bounded channels, and what a slow peer or subscriber has not taken yet is a map keyed by
+//! prefix, never a queue. A [`Handle`] speaks to the core; when the [`Speaker`] is dropped, every
+//! task ends.
+//!
+//! | room | what it holds | RFCs |
+//! |---|---|---|
+//! | `settings` | what a speaker, a peer and an announcement are | 8212 |
+//! | `plan` | the difference between two sets of peers | |
+//! | `socket` | TCP as BGP wants it | 2385, 5082 |
+//! | `listener` | connections of configured peers, and of nobody else | |
+//! | `peer` | one peer's task | 4271 section 8 |
+//! | `core` | the RIB's owner | 4271 section 9 |
+//! | `deferral` | readiness after a restart | 4724 |
+//! | `subscription` | best paths for those who install them | |
 
-mod api;
+mod deferral;
+mod error;
+mod handle;
+mod plan;
+mod settings;
+mod socket;
+mod status;
+mod subscription;
 
-pub use api::{
-    Announcement, MaxPrefixes, Notice, PeerConfig, PeerStatus, Readiness, Secret, Settings, Ttl,
-};
+pub use error::{SpeakerError, Stopped};
+pub use handle::{Handle, RouteEntry, RouteQuery, RouteSelection};
+pub use plan::{Outcome, PeerChange};
+pub use settings::{Announcement, MaxPrefixes, PORT, PeerConfig, Secret, Settings, Ttl};
+pub use status::{Notice, PeerStatus, Readiness};
+pub use subscription::{BestChange, BestRoute, Subscription};
 pub use twill_bgp_proto as proto;

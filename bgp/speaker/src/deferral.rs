@@ -1,0 +1,256 @@
+//! Readiness after a restart: when the first exchange with all peers is complete. Pure.
+//!
+//! In go what peers do, out comes the moment at which our own End-of-RIB may leave, the R bit
+//! goes, and whoever keeps routes of the run before may sweep them.
+//!
+//! After a restart (RFC 4724 section 4.1) every awaited peer must have come up and sent the
+//! End-of-RIB of each family, or the deferral timer ends the wait. Two kinds of peer are not
+//! waited for once they are up: those without graceful restart, which send no End-of-RIB, and
+//! those that have restarted themselves, which hold theirs back just as we do: nodes that all
+//! restart at once would wait for each other. Such a peer announces its own routes at once,
+//! though, so it gets a short grace in which they arrive.
+//!
+//! A first start waits for nobody.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use twill_bgp_proto::types::{Families, Family};
+
+/// How long after Established a peer that restarted itself is given to send what it originates.
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    /// Not up, and expected.
+    Down,
+    /// Up, these End-of-RIBs are outstanding.
+    Up { missing: Families },
+    /// Up, restarted itself; done at this time, or at its End-of-RIB.
+    Restarted { missing: Families, until: Instant },
+}
+
+/// The wait, until it is over.
+#[derive(Debug)]
+pub(crate) struct Deferral {
+    /// Until the peers are known for the first time there is nothing to judge by.
+    peers_known: bool,
+    awaited: BTreeMap<IpAddr, Awaited>,
+    until: Instant,
+    over: Option<bool>,
+}
+
+impl Deferral {
+    /// `restarting`: routes of the run before were found.
+    pub(crate) fn new(restarting: bool, longest: Duration, now: Instant) -> Deferral {
+        Deferral {
+            peers_known: false,
+            awaited: BTreeMap::new(),
+            until: now + longest,
+            over: if restarting { None } else { Some(false) },
+        }
+    }
+
+    /// `Some(by_timer)` once the wait is over. It never begins again.
+    pub(crate) fn over(&self) -> Option<bool> {
+        self.over
+    }
+
+    /// The peers to wait for, as a whole set; those known keep their state.
+    pub(crate) fn expect(&mut self, peers: impl IntoIterator<Item = IpAddr>, now: Instant) {
+        let mut known = std::mem::take(&mut self.awaited);
+        self.awaited = peers
+            .into_iter()
+            .map(|peer| (peer, known.remove(&peer).unwrap_or(Awaited::Down)))
+            .collect();
+        self.peers_known = true;
+        self.judge(now);
+    }
+
+    /// A peer is Established; `promised` are the families of its graceful restart capability.
+    pub(crate) fn up(&mut self, peer: IpAddr, promised: Families, restarted: bool, now: Instant) {
+        if let Some(state) = self.awaited.get_mut(&peer) {
+            *state = if restarted {
+                Awaited::Restarted { missing: promised, until: now + GRACE }
+            } else {
+                Awaited::Up { missing: promised }
+            };
+        }
+        self.judge(now);
+    }
+
+    /// A peer sent End-of-RIB.
+    pub(crate) fn end_of_rib(&mut self, peer: IpAddr, family: Family, now: Instant) {
+        match self.awaited.get_mut(&peer) {
+            Some(Awaited::Up { missing } | Awaited::Restarted { missing, .. }) => {
+                *missing = missing.without(family);
+            }
+            Some(Awaited::Down) | None => {}
+        }
+        self.judge(now);
+    }
+
+    /// A peer is Established no more: it is expected back.
+    pub(crate) fn down(&mut self, peer: IpAddr) {
+        if let Some(state) = self.awaited.get_mut(&peer) {
+            *state = Awaited::Down;
+        }
+    }
+
+    /// When [`Deferral::handle_timeout`] wants to be called; `None` once it is over.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        if self.over.is_some() {
+            return None;
+        }
+        let graces = self.awaited.values().filter_map(|state| match state {
+            Awaited::Restarted { missing, until } if !missing.is_empty() => Some(*until),
+            _ => None,
+        });
+        // Graces that are past change nothing any more; the others still outstanding do.
+        Some(graces.chain([self.until]).min().unwrap_or(self.until))
+    }
+
+    /// The time has come.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        for state in self.awaited.values_mut() {
+            match state {
+                Awaited::Restarted { missing, until } if *until <= now => {
+                    *missing = Families::NONE;
+                }
+                _ => {}
+            }
+        }
+        self.judge(now);
+    }
+
+    fn judge(&mut self, now: Instant) {
+        if self.over.is_some() {
+            return;
+        }
+        let complete = self.peers_known
+            && self.awaited.values().all(|state| match state {
+                Awaited::Down => false,
+                Awaited::Up { missing } | Awaited::Restarted { missing, .. } => missing.is_empty(),
+            });
+        if complete {
+            self.over = Some(false);
+        } else if self.until <= now {
+            self.over = Some(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(120);
+    const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+
+    fn restarted(now: Instant, peers: &[IpAddr]) -> Deferral {
+        let mut deferral = Deferral::new(true, LONGEST, now);
+        deferral.expect(peers.iter().copied(), now);
+        deferral
+    }
+
+    #[test]
+    fn a_first_start_waits_for_nobody() {
+        let deferral = Deferral::new(false, LONGEST, Instant::now());
+        assert_eq!(deferral.over(), Some(false));
+        assert_eq!(deferral.poll_timeout(), None);
+    }
+
+    #[test]
+    fn a_restart_waits_until_its_peers_are_known() {
+        let now = Instant::now();
+        let mut deferral = Deferral::new(true, LONGEST, now);
+        deferral.handle_timeout(now);
+        assert_eq!(deferral.over(), None);
+        deferral.expect([], now);
+        assert_eq!(deferral.over(), Some(false));
+    }
+
+    #[test]
+    fn every_family_of_every_peer_is_waited_for() {
+        let now = Instant::now();
+        let mut deferral = restarted(now, &[A, B]);
+        deferral.up(A, Families::ALL, false, now);
+        deferral.up(B, Families::ALL, false, now);
+        deferral.end_of_rib(A, Family::Ipv4Unicast, now);
+        deferral.end_of_rib(A, Family::Ipv6Unicast, now);
+        deferral.end_of_rib(B, Family::Ipv4Unicast, now);
+        assert_eq!(deferral.over(), None);
+        deferral.end_of_rib(B, Family::Ipv6Unicast, now);
+        assert_eq!(deferral.over(), Some(false));
+    }
+
+    #[test]
+    fn a_peer_that_does_not_come_costs_the_whole_deferral() {
+        let now = Instant::now();
+        let mut deferral = restarted(now, &[A, B]);
+        deferral.up(A, Families::NONE, false, now);
+        assert_eq!(deferral.poll_timeout(), Some(now + LONGEST));
+        deferral.handle_timeout(now + LONGEST - Duration::from_millis(1));
+        assert_eq!(deferral.over(), None);
+        deferral.handle_timeout(now + LONGEST);
+        assert_eq!(deferral.over(), Some(true));
+        assert_eq!(deferral.poll_timeout(), None);
+    }
+
+    #[test]
+    fn a_peer_without_graceful_restart_owes_no_end_of_rib() {
+        let now = Instant::now();
+        let mut deferral = restarted(now, &[A]);
+        deferral.up(A, Families::NONE, false, now);
+        assert_eq!(deferral.over(), Some(false));
+    }
+
+    #[test]
+    fn nodes_that_restart_together_do_not_wait_for_each_other() {
+        let now = Instant::now();
+        let mut deferral = restarted(now, &[A, B]);
+        deferral.up(A, Families::ALL, true, now);
+        let later = now + Duration::from_millis(300);
+        deferral.up(B, Families::ALL, true, later);
+        assert_eq!(deferral.over(), None);
+        assert_eq!(deferral.poll_timeout(), Some(now + GRACE));
+        deferral.handle_timeout(now + GRACE);
+        assert_eq!(deferral.over(), None);
+        assert_eq!(deferral.poll_timeout(), Some(later + GRACE));
+        deferral.handle_timeout(later + GRACE);
+        assert_eq!(deferral.over(), Some(false));
+    }
+
+    #[test]
+    fn the_end_of_rib_of_a_restarted_peer_ends_its_grace() {
+        let now = Instant::now();
+        let mut deferral = restarted(now, &[A]);
+        deferral.up(A, Families::NONE.with(Family::Ipv4Unicast), true, now);
+        assert_eq!(deferral.over(), None);
+        deferral.end_of_rib(A, Family::Ipv4Unicast, now);
+        assert_eq!(deferral.over(), Some(false));
+    }
+
+    #[test]
+    fn a_peer_that_is_lost_again_is_expected_back() {
+        let now = Instant::now();
+        let mut deferral = restarted(now, &[A, B]);
+        deferral.up(A, Families::NONE, false, now);
+        deferral.down(A);
+        deferral.up(B, Families::NONE, false, now);
+        assert_eq!(deferral.over(), None);
+        deferral.up(A, Families::NONE, false, now);
+        assert_eq!(deferral.over(), Some(false));
+    }
+
+    #[test]
+    fn a_peer_that_is_removed_is_waited_for_no_more() {
+        let now = Instant::now();
+        let mut deferral = restarted(now, &[A, B]);
+        deferral.up(A, Families::NONE, false, now);
+        deferral.expect([A], now);
+        assert_eq!(deferral.over(), Some(false));
+    }
+}

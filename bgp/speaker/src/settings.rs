@@ -1,0 +1,412 @@
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use twill_bgp_proto::rib::PeerKind;
+use twill_bgp_proto::rib::policy::{Policy, Rule, Then};
+use twill_bgp_proto::session::Passive;
+use twill_bgp_proto::types::{
+    Asn, ClusterId, Community, Families, HoldTime, LargeCommunity, NextHop, Prefix, RouterId,
+};
+
+use crate::socket::KEY_MAXIMUM;
+
+/// The port of BGP (RFC 4271 section 8.2.1).
+pub const PORT: u16 = 179;
+
+/// What a speaker is, once started.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Our AS.
+    pub asn: Asn,
+    /// Our BGP Identifier.
+    pub router_id: RouterId,
+    /// Our cluster, where we reflect; the router id where `None`.
+    pub cluster_id: Option<ClusterId>,
+    /// Where to listen; empty: nowhere.
+    pub listen: Vec<SocketAddr>,
+    /// Graceful restart: how long peers may keep our routes. `None`: neither offered nor helped.
+    pub restart_time: Option<Duration>,
+    /// Families whose routes of the run before were found in the kernel: sets the R and F bits.
+    /// Empty: a first start, which waits for nobody.
+    pub preserved: Families,
+    /// The longest wait for the End-of-RIB of peers after a restart (120 s).
+    pub deferral: Duration,
+}
+
+impl Settings {
+    /// Listens nowhere, offers graceful restart of 120 s, and starts as if for the first time.
+    pub fn new(asn: Asn, router_id: RouterId) -> Settings {
+        Settings {
+            asn,
+            router_id,
+            cluster_id: None,
+            listen: Vec::new(),
+            restart_time: Some(Duration::from_secs(120)),
+            preserved: Families::NONE,
+            deferral: Duration::from_secs(120),
+        }
+    }
+
+    /// Listens on `port` of every IPv4 and IPv6 address.
+    #[must_use]
+    pub fn listen_on_all(self, port: u16) -> Settings {
+        self.listen(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))
+            .listen(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
+    }
+
+    /// Listens on one more address; port 0 takes a free one.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Settings {
+        self.listen.push(address);
+        self
+    }
+
+    /// Graceful restart (RFC 4724); `None` turns it off.
+    #[must_use]
+    pub fn restart_time(mut self, time: Option<Duration>) -> Settings {
+        self.restart_time = time;
+        self
+    }
+
+    /// Says that routes of the run before are still in the kernel.
+    #[must_use]
+    pub fn preserved(mut self, families: Families) -> Settings {
+        self.preserved = families;
+        self
+    }
+
+    /// The longest wait for End-of-RIB after a restart.
+    #[must_use]
+    pub fn deferral(mut self, longest: Duration) -> Settings {
+        self.deferral = longest;
+        self
+    }
+}
+
+/// A secret that is never printed.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Secret(pub Arc<[u8]>);
+
+impl Secret {
+    /// Takes the octets as they are.
+    pub fn new(secret: impl AsRef<[u8]>) -> Secret {
+        Secret(secret.as_ref().into())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// The TTL sent, and the least accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ttl {
+    /// Sends 255 and drops, in the kernel, what arrives with less than this (RFC 5082).
+    Gtsm(u8),
+    /// Sends this; 1 for a neighbour on the link.
+    Hops(u8),
+}
+
+/// A limit on what a peer may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MaxPrefixes {
+    /// Over this, the session ends with Cease, Maximum Number of Prefixes Reached (RFC 4486).
+    pub limit: u32,
+    /// How long to stay down after that; `None`: until reset.
+    pub restart_after: Option<Duration>,
+}
+
+/// One peer. Compared field by field to find what must bounce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerConfig {
+    /// Unique; how people and scripts call it.
+    pub name: String,
+    /// Unique; connections are matched by it.
+    pub address: IpAddr,
+    /// Where it listens.
+    pub port: u16,
+    /// Its AS; the session is internal where it is ours.
+    pub asn: Asn,
+    /// Its part in reflection, where it is internal. Where `asn` is not ours the peer is external,
+    /// whatever stands here.
+    pub kind: PeerKind,
+    /// Whether we dial.
+    pub passive: Passive,
+    /// What we dial from; `None`: as the kernel chooses.
+    pub local_address: Option<IpAddr>,
+    /// Proposed hold time.
+    pub hold_time: HoldTime,
+    /// Base of the back-off between attempts.
+    pub connect_retry: Duration,
+    /// Offered families.
+    pub families: Families,
+    /// TCP MD5 (RFC 2385).
+    pub password: Option<Secret>,
+    /// TTL or GTSM.
+    pub ttl: Ttl,
+    /// What it may send us, and how it is changed.
+    pub import: Arc<Policy>,
+    /// What it is sent.
+    pub export: Arc<Policy>,
+    /// Limit on received prefixes, each family.
+    pub max_prefixes: Option<MaxPrefixes>,
+    /// The next hop, for next hop self, instead of the session's own addresses.
+    pub next_hops: Vec<IpAddr>,
+    /// After a restart, whether its End-of-RIB is waited for.
+    pub awaited: bool,
+}
+
+impl PeerConfig {
+    /// A neighbour on the link that is dialled on port 179, with both families, a hold time of
+    /// 90 s, and policies that let nothing in or out (RFC 8212) until others are given.
+    pub fn new(name: impl Into<String>, address: IpAddr, asn: Asn) -> PeerConfig {
+        PeerConfig {
+            name: name.into(),
+            address,
+            port: PORT,
+            asn,
+            kind: PeerKind::Internal,
+            passive: Passive::No,
+            local_address: None,
+            hold_time: HoldTime::DEFAULT,
+            connect_retry: Duration::from_secs(5),
+            families: Families::ALL,
+            password: None,
+            ttl: Ttl::Hops(1),
+            import: nothing("no import policy (RFC 8212)"),
+            export: nothing("no export policy (RFC 8212)"),
+            max_prefixes: None,
+            next_hops: Vec::new(),
+            awaited: true,
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> PeerConfig {
+        self.port = port;
+        self
+    }
+
+    /// Its part in reflection.
+    #[must_use]
+    pub fn kind(mut self, kind: PeerKind) -> PeerConfig {
+        self.kind = kind;
+        self
+    }
+
+    /// Never dials, only accepts.
+    #[must_use]
+    pub fn passive(mut self) -> PeerConfig {
+        self.passive = Passive::Yes;
+        self
+    }
+
+    /// What we dial from.
+    #[must_use]
+    pub fn local_address(mut self, address: IpAddr) -> PeerConfig {
+        self.local_address = Some(address);
+        self
+    }
+
+    /// Proposed hold time.
+    #[must_use]
+    pub fn hold_time(mut self, hold_time: HoldTime) -> PeerConfig {
+        self.hold_time = hold_time;
+        self
+    }
+
+    /// Base of the back-off between attempts.
+    #[must_use]
+    pub fn connect_retry(mut self, base: Duration) -> PeerConfig {
+        self.connect_retry = base;
+        self
+    }
+
+    /// Offered families.
+    #[must_use]
+    pub fn families(mut self, families: Families) -> PeerConfig {
+        self.families = families;
+        self
+    }
+
+    /// TCP MD5 (RFC 2385).
+    #[must_use]
+    pub fn password(mut self, password: Secret) -> PeerConfig {
+        self.password = Some(password);
+        self
+    }
+
+    /// TTL or GTSM.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Ttl) -> PeerConfig {
+        self.ttl = ttl;
+        self
+    }
+
+    /// What it may send us.
+    #[must_use]
+    pub fn import(mut self, policy: impl Into<Arc<Policy>>) -> PeerConfig {
+        self.import = policy.into();
+        self
+    }
+
+    /// What it is sent.
+    #[must_use]
+    pub fn export(mut self, policy: impl Into<Arc<Policy>>) -> PeerConfig {
+        self.export = policy.into();
+        self
+    }
+
+    /// Limit on received prefixes of each family.
+    #[must_use]
+    pub fn max_prefixes(mut self, maximum: MaxPrefixes) -> PeerConfig {
+        self.max_prefixes = Some(maximum);
+        self
+    }
+
+    /// One more address for next hop self.
+    #[must_use]
+    pub fn next_hop(mut self, address: IpAddr) -> PeerConfig {
+        self.next_hops.push(address);
+        self
+    }
+
+    /// Its End-of-RIB is not waited for after a restart.
+    #[must_use]
+    pub fn not_awaited(mut self) -> PeerConfig {
+        self.awaited = false;
+        self
+    }
+
+    /// What makes the configuration impossible, in words.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let address = self.address;
+        if self.name.is_empty() {
+            return Some("the name is empty".to_owned());
+        }
+        if address.is_unspecified() || address.is_multicast() {
+            return Some(format!("{address} is not the address of one host"));
+        }
+        if let IpAddr::V6(address) = address {
+            if address.to_ipv4_mapped().is_some() {
+                return Some(format!("write {address} as an IPv4 address"));
+            }
+            if address.is_unicast_link_local() {
+                return Some(format!(
+                    "{address} needs an interface, which is not built yet; use a global address"
+                ));
+            }
+        }
+        if self.port == 0 {
+            return Some("port 0 cannot be dialled".to_owned());
+        }
+        if let Some(local) = self.local_address.filter(|local| local.is_ipv4() != address.is_ipv4())
+        {
+            return Some(format!("cannot dial {address} from {local}: another IP version"));
+        }
+        if self.families.is_empty() {
+            return Some("no address family".to_owned());
+        }
+        if matches!(self.ttl, Ttl::Hops(0) | Ttl::Gtsm(0)) {
+            return Some("a TTL of 0 reaches nobody; expected 1 to 255".to_owned());
+        }
+        match self.password.as_ref().map(|password| password.0.len()) {
+            Some(0) => Some("the password is empty".to_owned()),
+            Some(length) if length > KEY_MAXIMUM => Some(format!(
+                "the password has {length} octets; TCP MD5 takes at most {KEY_MAXIMUM}"
+            )),
+            _ => None,
+        }
+    }
+}
+
+fn nothing(rule: &str) -> Arc<Policy> {
+    let otherwise = Rule { name: rule.into(), when: Vec::new(), then: Then::Reject };
+    Arc::new(Policy { rules: Vec::new(), otherwise })
+}
+
+/// A route of our own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// What.
+    pub prefix: Prefix,
+    /// `None`: our address towards each peer.
+    pub next_hop: Option<NextHop>,
+    /// `None`: 100 towards internal peers.
+    pub local_pref: Option<u32>,
+    /// MED.
+    pub med: Option<u32>,
+    /// Communities.
+    pub communities: Vec<Community>,
+    /// Large communities.
+    pub large_communities: Vec<LargeCommunity>,
+}
+
+impl Announcement {
+    /// With our address towards each peer as next hop, and nothing optional.
+    pub fn new(prefix: Prefix) -> Announcement {
+        Announcement {
+            prefix,
+            next_hop: None,
+            local_pref: None,
+            med: None,
+            communities: Vec::new(),
+            large_communities: Vec::new(),
+        }
+    }
+
+    /// With this next hop towards every peer.
+    #[must_use]
+    pub fn next_hop(mut self, next_hop: NextHop) -> Announcement {
+        self.next_hop = Some(next_hop);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer() -> PeerConfig {
+        PeerConfig::new("a", "192.0.2.1".parse().unwrap(), Asn::new(64512).unwrap())
+    }
+
+    #[test]
+    fn defaults_are_possible() {
+        assert_eq!(peer().fault(), None);
+        assert_eq!(peer().password(Secret::new("x")).ttl(Ttl::Gtsm(255)).fault(), None);
+    }
+
+    #[test]
+    fn impossible_peers_are_told_why() {
+        let at = |address: &str| PeerConfig { address: address.parse().unwrap(), ..peer() };
+        let rows = [
+            (PeerConfig { name: String::new(), ..peer() }, "name"),
+            (at("0.0.0.0"), "not the address of one host"),
+            (at("ff02::1"), "not the address of one host"),
+            (at("::ffff:192.0.2.1"), "IPv4"),
+            (at("fe80::1"), "interface"),
+            (peer().port(0), "port 0"),
+            (peer().local_address("fd00::1".parse().unwrap()), "another IP version"),
+            (peer().families(Families::NONE), "family"),
+            (peer().ttl(Ttl::Hops(0)), "TTL"),
+            (peer().password(Secret::new("")), "empty"),
+            (peer().password(Secret::new([b'x'; 81])), "at most 80"),
+        ];
+        for (peer, expected) in rows {
+            let fault = peer.fault().unwrap();
+            assert!(fault.contains(expected), "{fault} does not say {expected}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_never_printed() {
+        let text = format!("{:?}", peer().password(Secret::new("hunter2")));
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}

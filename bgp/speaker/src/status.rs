@@ -1,0 +1,88 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use twill_bgp_proto::session::{Negotiated, State};
+use twill_bgp_proto::types::{Families, Prefix};
+
+use crate::settings::PeerConfig;
+
+/// A peer as it is now.
+#[derive(Debug, Clone)]
+pub struct PeerStatus {
+    /// As configured.
+    pub config: Arc<PeerConfig>,
+    /// The state machine's.
+    pub state: State,
+    /// When it came up; `None` while it is down.
+    pub since: Option<SystemTime>,
+    /// What was agreed on, while Established.
+    pub negotiated: Option<Arc<Negotiated>>,
+    /// Our end of the connection.
+    pub local: Option<SocketAddr>,
+    /// The peer's end.
+    pub remote: Option<SocketAddr>,
+    /// Prefixes it sent, refused ones included, v4 then v6.
+    pub received: [u32; 2],
+    /// Of those, accepted by policy.
+    pub accepted: [u32; 2],
+    /// Of those, refused.
+    pub rejected: [u32; 2],
+    /// Of those, held as stale.
+    pub stale: [u32; 2],
+    /// Prefixes we announce to it.
+    pub advertised: [u32; 2],
+    /// How often Established was lost.
+    pub flaps: u32,
+    /// Why it is, or was last, down; and when.
+    pub last_error: Option<(SystemTime, String)>,
+    /// Families whose End-of-RIB has come in this session.
+    pub end_of_rib: Families,
+    /// Messages received, by type 1 to 5.
+    pub messages_in: [u64; 5],
+    /// Messages sent, by type 1 to 5.
+    pub messages_out: [u64; 5],
+}
+
+/// What the speaker tells its listeners as it happens. May be lost by a slow listener, who then
+/// reads the state itself.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// A session changed state.
+    Peer {
+        /// Which.
+        name: String,
+        /// To which state.
+        state: State,
+        /// Why, where it went down.
+        reason: Option<String>,
+    },
+    /// A route was refused by policy.
+    Refused {
+        /// By whom it was sent.
+        peer: String,
+        /// Which.
+        prefix: Prefix,
+        /// The rule.
+        rule: Arc<str>,
+    },
+    /// A fault in an UPDATE was mended (RFC 7606).
+    Fault {
+        /// By whom it was sent.
+        peer: String,
+        /// In words.
+        what: String,
+    },
+}
+
+/// Whether the first exchange is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// After a restart: waiting for End-of-RIB.
+    Waiting,
+    /// Every awaited peer has sent its End-of-RIB, or the deferral is over.
+    InSync {
+        /// The deferral timer had to end the wait.
+        by_timer: bool,
+    },
+}
