@@ -1,0 +1,49 @@
+//! Skipping, loudly. What a machine cannot do is said on the test's output and collected for the
+//! last lines of the whole run; `TWILL_REQUIRE` (`frr,bird`, as given to `--require`) makes it a
+//! failure instead.
+
+use std::io::Write;
+
+use crate::lab;
+use crate::router::{Bird, Frr};
+
+/// Why `part` cannot be had here; `None` where it can.
+pub fn missing(part: &str) -> Option<String> {
+    match part {
+        "lab" => lab::unavailable(),
+        "frr" => Frr::unavailable(),
+        "bird" => Bird::unavailable(),
+        other => Some(format!("nobody knows how to look for {other}")),
+    }
+}
+
+/// Whether the test must be left out for want of `part`.
+///
+/// # Panics
+/// Where the part was required.
+#[allow(clippy::panic, reason = "a required part that is missing fails the test that needs it")]
+pub fn skipped(part: &str, test: &str) -> bool {
+    let Some(why) = missing(part) else { return false };
+    let required = std::env::var("TWILL_REQUIRE").unwrap_or_default();
+    if required.split(',').any(|required| required == part) {
+        panic!("{part} is required: {why}");
+    }
+    eprintln!("SKIPPED {test}: {why}");
+    if let Some(path) = std::env::var_os("TWILL_SKIPPED")
+        && let Ok(mut file) = std::fs::File::options().append(true).create(true).open(path)
+    {
+        // The list is for the reader of the run; the skip itself was said above.
+        let _ = writeln!(file, "{test}: {why}");
+    }
+    true
+}
+
+/// Leaves a test out, loudly, where one of its parts is missing: `skip_unless!(lab, frr)`.
+#[macro_export]
+macro_rules! skip_unless {
+    ($($part:ident),+) => {
+        $(if $crate::skip::skipped(stringify!($part), std::thread::current().name().unwrap_or("?")) {
+            return Ok(());
+        })+
+    };
+}
