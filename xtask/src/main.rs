@@ -1,3 +1,48 @@
-//! The project's own commands: demo, test, bench.
+//! The project's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`.
 
-fn main() {}
+mod cargo;
+mod demo;
+mod matrix;
+mod packages;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Twill's own commands", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Three nodes, an outside router and six pods in network namespaces; every pod pings every
+    /// other
+    Demo(demo::Options),
+    /// Formats, lints, and runs every test, the lab's scenarios included
+    Test(test::Options),
+    /// Compares with other daemons, side by side in one run
+    Bench {
+        /// What the bench program takes, such as `convergence --quick`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Test(options) => test::run(&options),
+        Command::Bench { arguments } => cargo::bench(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

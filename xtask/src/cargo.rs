@@ -1,0 +1,56 @@
+//! Running cargo.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// The checkout that this program was built from.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// A cargo command at the root of the checkout.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Runs a command, its output shown; an error where it fails.
+pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot run {what}"))?;
+    if !status.success() {
+        bail!("{what} failed ({status})");
+    }
+    Ok(())
+}
+
+/// Where cargo puts the programs of a profile.
+pub(crate) fn target(profile: &str) -> Result<PathBuf> {
+    let output = cargo(&["metadata", "--no-deps", "--format-version", "1"]).output()?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let directory = metadata["target_directory"].as_str().context("cargo names no target")?;
+    Ok(Path::new(directory).join(profile))
+}
+
+/// Builds all programs for the lab; the folder that they are in.
+pub(crate) fn build_programs() -> Result<PathBuf> {
+    run("cargo build", &mut cargo(&["build", "--quiet", "--workspace", "--bins"]))?;
+    target("debug")
+}
+
+/// Builds what users would run, and hands over to the bench program.
+pub(crate) fn bench(arguments: &[String]) -> Result<()> {
+    println!("Building the release programs; with link-time optimisation this takes a while.");
+    run("cargo build", &mut cargo(&["build", "--quiet", "--workspace", "--bins", "--release"]))?;
+    let directory = target("release")?;
+    run(
+        "the bench program",
+        Command::new(directory.join("twill-bench"))
+            .args(arguments)
+            .current_dir(root())
+            .env("TWILL_BIN_DIR", &directory),
+    )
+}

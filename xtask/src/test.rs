@@ -1,0 +1,103 @@
+//! `cargo xtask test`: all that must hold before a change lands.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::cargo::{build_programs, cargo, run as run_program};
+use crate::packages;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Parts whose absence fails the run instead of skipping tests: frr,bird,lab,...
+    #[arg(long, value_delimiter = ',')]
+    require: Vec<String>,
+    /// Runs only tests whose name contains this, and neither formats nor lints
+    filter: Option<String>,
+}
+
+/// One step, its time said when it is done.
+fn step(name: &str, act: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("── {name}");
+    let begin = Instant::now();
+    let result = act();
+    println!("── {name}: {:.0} s", begin.elapsed().as_secs_f64());
+    result
+}
+
+fn nextest_installed() -> bool {
+    cargo(&["nextest", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn tests(options: &Options, skipped: &std::path::Path) -> Result<()> {
+    let programs = build_programs()?;
+    let mut command: Command = if nextest_installed() {
+        cargo(&["nextest", "run", "--workspace"])
+    } else {
+        // Whole networks run in each of these tests: few at a time.
+        let mut command = cargo(&["test", "--workspace", "--lib", "--bins", "--tests"]);
+        command.env("RUST_TEST_THREADS", "3");
+        command
+    };
+    if let Some(filter) = &options.filter {
+        command.arg(filter);
+    }
+    command
+        .env("TWILL_BIN_DIR", programs)
+        .env("TWILL_REQUIRE", options.require.join(","))
+        .env("TWILL_SKIPPED", skipped)
+        .env("RUST_LIB_BACKTRACE", "0");
+    run_program("the tests", &mut command)
+}
+
+fn run_steps(options: &Options, skipped: &std::path::Path) -> Result<()> {
+    if options.filter.is_none() {
+        step("format", || run_program("cargo fmt", &mut cargo(&["fmt", "--all", "--check"])))?;
+        step("lint", || {
+            let clippy =
+                ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+            run_program("cargo clippy", &mut cargo(&clippy))
+        })?;
+    }
+    step("tests", || tests(options, skipped))?;
+    if options.filter.is_none() {
+        step("documentation", || {
+            let mut doc = cargo(&["doc", "--quiet", "--workspace", "--no-deps"]);
+            run_program("cargo doc", doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+            run_program(
+                "the examples in the documentation",
+                &mut cargo(&["test", "--quiet", "--workspace", "--doc"]),
+            )
+        })?;
+    }
+    Ok(())
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    packages::install()?;
+    let skipped = std::env::temp_dir().join(format!("twill-skipped-{}", std::process::id()));
+    let result = run_steps(options, &skipped);
+    let list = std::fs::read_to_string(&skipped).unwrap_or_default();
+    if !list.is_empty() {
+        std::fs::remove_file(&skipped).context("cannot remove the list of skipped tests")?;
+    }
+    println!("\n── skipped");
+    if list.is_empty() {
+        println!("nothing");
+    }
+    let mut lines: Vec<&str> = list.lines().collect();
+    lines.sort_unstable();
+    for line in lines {
+        println!("{line}");
+    }
+    if let Err(error) = result {
+        bail!("{error:#}");
+    }
+    Ok(())
+}
