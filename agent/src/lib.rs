@@ -7,6 +7,7 @@
 //! ```
 
 pub mod cli;
+pub mod config;
 pub mod desired;
 pub mod kernel;
 pub mod reconcile;
