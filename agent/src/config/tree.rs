@@ -12,8 +12,8 @@ use granit_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::problem::{Place, Problem};
 
-/// Values in one file, aliases unfolded: what a cluster of 5,000 nodes needs, a hundred times.
-const MAX_NODES: usize = 2_000_000;
+/// Values in one file, aliases unfolded: what a cluster of 5,000 nodes needs, ten times over.
+const MAX_NODES: usize = 500_000;
 /// How deep values may lie within each other.
 const MAX_DEPTH: usize = 32;
 
