@@ -1,8 +1,19 @@
 //! Policy: ordered rules, one evaluation path for import and export, no state.
+//!
+//! A [`Policy`] is data. A `Judge` evaluates it for one set of attributes and any number of
+//! prefixes: what does not depend on the prefix is asked once.
+
+mod judge;
+mod set;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+
+pub(super) use judge::{Judge, Learned, Setting, Touched, Verdict};
+pub use set::PrefixSet;
 
 use super::Claims;
 use crate::types::{Asn, Community, LargeCommunity, Origin, Prefix};
@@ -18,13 +29,25 @@ pub struct PrefixRange {
     pub le: u8,
 }
 
+impl PrefixRange {
+    /// The prefix itself and nothing within it.
+    pub fn exact(prefix: Prefix) -> PrefixRange {
+        PrefixRange { prefix, ge: prefix.len(), le: prefix.len() }
+    }
+
+    /// Whether `prefix` lies within and has an admitted length.
+    pub fn admits(&self, prefix: Prefix) -> bool {
+        self.prefix.covers(prefix) && (self.ge..=self.le).contains(&prefix.len())
+    }
+}
+
 /// A rule's condition; a rule applies where all of its conditions hold.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Match {
     /// Within one of the ranges.
-    PrefixIn(Arc<[PrefixRange]>),
+    PrefixIn(PrefixSet),
     /// Shares an address with one of the prefixes.
-    Overlaps(Arc<[Prefix]>),
+    Overlaps(PrefixSet),
     /// The next hop is one of these.
     NextHopIn(Arc<BTreeSet<IpAddr>>),
     /// The path begins with this AS.
@@ -73,9 +96,10 @@ pub enum Set {
     AddLargeCommunities(Arc<[LargeCommunity]>),
     /// Removes all communities.
     ClearCommunities,
-    /// Puts our AS in front this many times more.
+    /// Puts our AS in front this many times more; towards external peers it stands there once
+    /// without.
     Prepend(u8),
-    /// Our own address towards the peer.
+    /// Our own address towards the peer, as export does for external peers without being told.
     NextHopSelf,
 }
 
@@ -109,6 +133,23 @@ pub struct Rule {
 pub struct Policy {
     /// In order.
     pub rules: Vec<Rule>,
-    /// Where no rule decided.
+    /// Where no rule decided. Its conditions do not count, and `Continue` refuses: there is
+    /// nothing to go on with.
     pub otherwise: Rule,
+}
+
+impl Policy {
+    /// Takes everything as it is.
+    pub fn accept_all() -> Policy {
+        Policy::otherwise("accept all", Then::Accept(Vec::new()))
+    }
+
+    /// Refuses everything; `name` is the reason shown (RFC 8212 where nothing was configured).
+    pub fn reject_all(name: &str) -> Policy {
+        Policy::otherwise(name, Then::Reject)
+    }
+
+    fn otherwise(name: &str, then: Then) -> Policy {
+        Policy { rules: Vec::new(), otherwise: Rule { name: name.into(), when: Vec::new(), then } }
+    }
 }
