@@ -22,6 +22,11 @@ impl Asn {
         self.0.get()
     }
 
+    /// Whether a two-octet field can hold it.
+    pub const fn fits_two_octets(self) -> bool {
+        self.get() <= u16::MAX as u32
+    }
+
     /// What goes into a two-octet field: the number, or AS_TRANS where it does not fit.
     pub fn to_u16_or_trans(self) -> u16 {
         u16::try_from(self.get()).unwrap_or(23456)

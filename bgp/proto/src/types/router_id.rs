@@ -21,6 +21,12 @@ impl RouterId {
     }
 }
 
+impl From<NonZeroU32> for RouterId {
+    fn from(id: NonZeroU32) -> RouterId {
+        RouterId(id)
+    }
+}
+
 impl fmt::Display for RouterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.to_ipv4().fmt(f)

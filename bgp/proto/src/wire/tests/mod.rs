@@ -1,0 +1,3 @@
+//! What holds for the codec as a whole.
+
+mod round_trip;
