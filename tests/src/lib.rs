@@ -17,6 +17,7 @@ pub mod cluster;
 pub mod lab;
 pub mod node;
 pub mod pod;
+pub mod routelog;
 pub mod router;
 pub mod skip;
 pub mod traffic;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 pub use host::{Host, Mounts};
 pub use process::Process;
-pub use wait::{WAIT, wait, wait_for};
+pub use wait::{WAIT, hold, wait, wait_for};
 
 /// A network of hosts that ends with this value.
 pub struct Lab {

@@ -10,7 +10,8 @@ use nix::unistd::Pid;
 
 use super::{WAIT, wait, wait_for};
 
-/// A program that runs in a host, its output in a file.
+/// A program that runs in a host, its output in a file. It ends with the host, not with this
+/// value, so that a failed scenario can still be asked what it believed.
 pub struct Process {
     name: String,
     child: Child,
@@ -101,14 +102,5 @@ impl Process {
             self.signal(Signal::SIGKILL)?;
         }
         self.wait(WAIT).map(drop)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if self.is_running() {
-            let _ = kill(self.inner, Signal::SIGKILL);
-            let _ = self.child.wait();
-        }
     }
 }

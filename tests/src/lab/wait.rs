@@ -40,6 +40,23 @@ pub fn wait_for<T>(
     }
 }
 
+/// Looks again and again for this long, and fails at the first look that says no: for what must
+/// stay as it is while something is away.
+pub fn hold(
+    what: impl Display,
+    during: Duration,
+    mut look: impl FnMut() -> Result<bool>,
+) -> Result<()> {
+    let begin = Instant::now();
+    while begin.elapsed() < during {
+        if !look()? {
+            bail!("{what}: no more after {:?} of {during:?}", begin.elapsed());
+        }
+        pause();
+    }
+    Ok(())
+}
+
 /// Between two questions.
 #[expect(clippy::disallowed_methods, reason = "the lab's one pause: between two looks at a state")]
 fn pause() {

@@ -1,0 +1,141 @@
+//! Pods of three nodes reach each other.
+//!
+//! ```text
+//! pod-a1 pod-a2    pod-b1 pod-b2    pod-c1 pod-c2
+//!      node-a           node-b           node-c        10.244.{1,2,3}.0/24, fd00:244:{1,2,3}::/64
+//!        └────────────────┴────────────────┘           10.0.0.0/24, fd00::/64
+//! ```
+
+use anyhow::Result;
+use serde_json::json;
+use std::time::Duration;
+use twill_tests::cluster::{Cluster, Plan};
+use twill_tests::lab::{WAIT, hold, wait};
+use twill_tests::node::{BIN_DIR, CONF_FILE};
+use twill_tests::pod::Pod;
+use twill_tests::skip_unless;
+use twill_tests::traffic::{Endpoint, Traffic};
+
+/// In: 200 packets a second from every pod to every other, IPv4 and IPv6, for two seconds.
+/// Out: all of them arrive; CHECK finds every pod as ADD left it; DEL frees every address.
+#[test]
+fn all_pods_reach_all_pods() -> Result<()> {
+    skip_unless!(lab);
+    let mut cluster = Cluster::start("all-pods", Plan::default())?;
+    let mut traffic = Traffic::start(&cluster.endpoints(), 200)?;
+    wait("four hundred packets of each flow", WAIT, || {
+        Ok(traffic.report()?.flows.iter().all(|flow| flow.received >= 400))
+    })?;
+    let report = traffic.stop()?;
+    println!("{report}");
+    assert_eq!(report.flows.len(), 6 * 5 * 2, "every ordered pair, both families");
+    assert_eq!(report.lost(), 0, "{report}");
+
+    // The nodes themselves reach every pod, their own and others'.
+    for node in &cluster.nodes {
+        for address in cluster.pods.iter().flat_map(Pod::addresses) {
+            node.ping(address)?;
+        }
+    }
+    for pod in &cluster.pods {
+        pod.check()?;
+    }
+    let ipam = cluster.nodes[0].json(&["ipam"])?;
+    assert!(ipam.to_string().contains("lab-pod-a1"), "{ipam}");
+    for pod in cluster.pods.drain(..) {
+        pod.detach()?;
+    }
+    let ipam = cluster.nodes[0].json(&["ipam"])?;
+    assert!(!ipam.to_string().contains("lab-pod-a1"), "{ipam}");
+    cluster.lab.passed()
+}
+
+/// Pods that believe the whole cluster to be on their link (`10.244.0.0/16`) ask for remote pods
+/// by ARP; the node answers in their stead, without delay.
+#[test]
+fn pods_with_a_wide_mask_reach_remote_pods_by_proxy_arp() -> Result<()> {
+    skip_unless!(lab);
+    let mut cluster = Cluster::start("wide-mask", Plan { pods: 1, ..Plan::default() })?;
+    let mut wide = Vec::new();
+    for (index, node) in cluster.nodes.iter().enumerate() {
+        let mut conflist: serde_json::Value = serde_json::from_str(&node.host().read(CONF_FILE)?)?;
+        conflist["plugins"][0]["onLink"] = json!(["10.244.0.0/16"]);
+        wide.push(Pod::attach_with(node.host(), &format!("wide-{index}"), conflist, BIN_DIR)?);
+    }
+    for pod in &wide {
+        let route = pod.run(&["ip", "route", "get", "10.244.9.9"])?;
+        assert!(!route.contains("via"), "the cluster must be on-link for the pod: {route}");
+    }
+    let ends: Vec<Endpoint<'_>> = wide.iter().chain(&cluster.pods).map(Endpoint::Pod).collect();
+    let mut traffic = Traffic::start(&ends, 200)?;
+    wait("two hundred packets of each flow", WAIT, || {
+        Ok(traffic.report()?.flows.iter().all(|flow| flow.received >= 200))
+    })?;
+    let report = traffic.stop()?;
+    println!("{report}");
+    assert_eq!(report.lost(), 0, "{report}");
+    let neighbors = wide[0].run(&["ip", "neigh"])?;
+    assert!(neighbors.contains("10.244.2."), "a remote pod must be a neighbour: {neighbors}");
+    wide.clear();
+    cluster.pods.clear();
+    cluster.lab.passed()
+}
+
+/// In `bridge` mode pods share their node's subnet, with its first address as gateway.
+#[test]
+fn pods_in_bridge_mode_reach_all_pods() -> Result<()> {
+    skip_unless!(lab);
+    let cluster = Cluster::start("bridge-mode", Plan { pods: 1, ..Plan::default() })?;
+    let mut bridged = Vec::new();
+    for (index, node) in cluster.nodes.iter().enumerate() {
+        let mut conflist: serde_json::Value = serde_json::from_str(&node.host().read(CONF_FILE)?)?;
+        conflist["plugins"][0]["gateway"] = json!("bridge");
+        bridged.push(Pod::attach_with(
+            node.host(),
+            &format!("bridged-{index}"),
+            conflist,
+            BIN_DIR,
+        )?);
+    }
+    let ends: Vec<Endpoint<'_>> = bridged.iter().chain(&cluster.pods).map(Endpoint::Pod).collect();
+    let mut traffic = Traffic::start(&ends, 200)?;
+    wait("two hundred packets of each flow", WAIT, || {
+        Ok(traffic.report()?.flows.iter().all(|flow| flow.received >= 200))
+    })?;
+    let report = traffic.stop()?;
+    println!("{report}");
+    assert_eq!(report.lost(), 0, "{report}");
+    cluster.lab.passed()
+}
+
+/// A node that loses its power is noticed by the hold timer: its routes go, nobody else loses a
+/// packet. A new machine of its name joins, and its pods are reached again.
+#[test]
+fn a_node_leaves_for_good_and_another_takes_its_place() -> Result<()> {
+    skip_unless!(lab);
+    let mut cluster = Cluster::start("node-leaves", Plan { pods: 1, ..Plan::default() })?;
+    let lost = cluster.pods.pop();
+    let traffic = Traffic::start(&cluster.endpoints(), 200)?;
+    cluster.lab.power_off("node-c")?;
+    drop(lost);
+    for prefix in ["10.244.3.0/24", "fd00:244:3::/64"] {
+        for node in &cluster.nodes[..2] {
+            let took = node.wait_no_route(prefix, Duration::from_secs(20))?;
+            println!("{}: {prefix} gone after {took:.1?} (hold time 9 s)", node.name());
+        }
+    }
+    let report = traffic.stop()?;
+    println!("{report}");
+    assert_eq!(report.lost(), 0, "{report}");
+
+    cluster.revive(2)?;
+    cluster.wait_mesh()?;
+    cluster.pods.push(cluster.nodes[2].pod("pod-c2")?);
+    let traffic = Traffic::start(&cluster.endpoints(), 200)?;
+    hold("the returned node's routes", Duration::from_secs(1), || {
+        cluster.nodes[0].has_route("10.244.3.0/24", "10.0.0.3")
+    })?;
+    let report = traffic.stop()?;
+    assert_eq!(report.lost(), 0, "{report}");
+    cluster.lab.passed()
+}
