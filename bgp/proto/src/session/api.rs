@@ -20,13 +20,38 @@ pub enum State {
     Established,
 }
 
-/// Which of a peer's two possible connections.
+/// Which of a peer's possible connections. A connection keeps its name for all of its life, and
+/// once [`Action::Close`] has named it, nothing more of it may be reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// We dialled.
     Outgoing,
     /// The peer dialled.
     Incoming,
+    /// The peer dialled while `Incoming` was taken: it may have restarted without our knowing
+    /// (RFC 4724 section 4.2). [`Session::admit`](super::Session::admit) says which of the two
+    /// names a new connection gets.
+    IncomingAgain,
+}
+
+impl Direction {
+    /// All of them.
+    pub const ALL: [Direction; 3] =
+        [Direction::Outgoing, Direction::Incoming, Direction::IncomingAgain];
+
+    /// Who dialled.
+    pub const fn is_incoming(self) -> bool {
+        !matches!(self, Direction::Outgoing)
+    }
+
+    /// Its place in a table of [`Direction::ALL`].
+    pub(super) const fn index(self) -> usize {
+        match self {
+            Direction::Outgoing => 0,
+            Direction::Incoming => 1,
+            Direction::IncomingAgain => 2,
+        }
+    }
 }
 
 /// Whether we dial.
@@ -50,7 +75,8 @@ pub struct SessionConfig {
     pub router_id: RouterId,
     /// What we propose.
     pub hold_time: HoldTime,
-    /// Base of the back-off before dialling again; doubled with each failure, with jitter.
+    /// Base of the back-off before dialling again: doubled with each failure up to 120 s, with
+    /// jitter. The first retry never waits longer than a second.
     pub connect_retry: Duration,
     /// Families that we offer.
     pub families: Families,
@@ -85,8 +111,12 @@ pub struct Negotiated {
     pub open: Open,
     /// The peer can resend its routes (RFC 2918).
     pub route_refresh: bool,
-    /// Families for which the peer sent graceful restart; it will send End-of-RIB.
+    /// Families whose routes we keep when the connection breaks: both sides sent the capability,
+    /// and the peer listed the family.
     pub graceful_restart: Families,
+    /// Families whose End-of-RIB the peer will send: all, where it sent the capability at all,
+    /// since it may list no family and yet send the marker (RFC 4724 section 3).
+    pub end_of_rib: Families,
     /// R bit: the peer has restarted itself; do not wait for its End-of-RIB.
     pub peer_restarted: bool,
     /// Of the families held as stale, those whose F bit the peer sent: they stay until its
@@ -101,10 +131,12 @@ pub enum Event {
     Start,
     /// 2 ManualStop: says why to the peer, and stays down until [`Event::Start`].
     Stop(Cease),
-    /// 8 AutomaticStop: ends the session, and dials again by the usual back-off.
+    /// 8 AutomaticStop: ends the session, and dials again by the usual back-off; where there is no
+    /// session, forgets the failures so far and tries anew. Ignored after [`Event::Stop`].
     Reset(Cease),
     /// Closes without a NOTIFICATION, so that the peer keeps our routes while we restart
-    /// (RFC 4724 section 4.1); stays down.
+    /// (RFC 4724 section 4.1); stays down. The peer's own routes are kept as stale, so that what
+    /// was forwarded stays forwarded.
     Leave,
     /// 16 Tcp_CR_Acked for `Outgoing`, 17 TcpConnectionConfirmed for `Incoming`.
     TcpOpened(Direction),
@@ -116,7 +148,8 @@ pub enum Event {
     Malformed(Direction, MessageError),
     /// Another configuration. Says by [`Action`]s what it bounces.
     Configure(Box<SessionConfig>),
-    /// This process's deferral ended: OPENs from now on carry no R bit.
+    /// This process's deferral ended: OPENs from now on carry no R bit, whatever the
+    /// configuration says.
     RestartOver,
 }
 
@@ -152,8 +185,9 @@ pub enum Action {
     Deliver(Update),
     /// The peer wants our routes again, or brackets its own (RFC 7313).
     Refresh(RouteRefresh),
-    /// The restart time of a peer that did not return is over, or its stale routes have been
-    /// kept long enough: forget what is stale.
+    /// Forget what is still stale of these families: the restart time of a peer that did not
+    /// return is over; or it returned without having kept them, sent its End-of-RIB, failed to
+    /// send it for too long, or restarted once more (RFC 4724 section 4.2).
     ForgetStale(Families),
     /// Not established: the reason that an attempt failed, for `lastError`.
     AttemptFailed(DownReason),
