@@ -1,0 +1,107 @@
+//! What the kernel says of links and their addresses.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use nix::libc;
+
+use crate::address::Cidr;
+use crate::link::message::{Attributes, Batch, Message, Step, Tolerate, text_of, u32_of};
+use crate::link::netlink::{LinkError, Netlink};
+use crate::link::{InterfaceName, Mac};
+
+const LINK_FIXED: usize = 16;
+const ADDRESS_FIXED: usize = 8;
+/// RTEXT_FILTER_SKIP_STATS: counters are not asked for.
+const SKIP_STATISTICS: u32 = 1 << 3;
+
+/// A link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its index in its namespace.
+    pub index: u32,
+    /// IFF_UP.
+    pub up: bool,
+    /// Its hardware address, where it has one of 6 bytes.
+    pub mac: Option<Mac>,
+    /// Its MTU.
+    pub mtu: u32,
+    /// `bridge`, `veth`...; empty for a device of its own.
+    pub kind: String,
+    /// The index of what it is a port of.
+    pub master: Option<u32>,
+    /// The index of its other end.
+    pub peer: Option<u32>,
+}
+
+impl Link {
+    fn read(message: &Message<'_>) -> Option<Self> {
+        let attributes = message.attributes(LINK_FIXED);
+        let info = attributes.value_of(libc::IFLA_LINKINFO).map(Attributes);
+        let kind = info.and_then(|info| info.value_of(libc::IFLA_INFO_KIND));
+        Some(Self {
+            index: message.u32_at(4)?,
+            up: message.u32_at(8)? & libc::IFF_UP as u32 != 0,
+            mac: attributes
+                .value_of(libc::IFLA_ADDRESS)
+                .and_then(|mac| mac.try_into().ok())
+                .map(Mac),
+            mtu: attributes.value_of(libc::IFLA_MTU).and_then(u32_of)?,
+            kind: kind.map(text_of).unwrap_or_default().to_owned(),
+            master: attributes.value_of(libc::IFLA_MASTER).and_then(u32_of),
+            peer: attributes.value_of(libc::IFLA_LINK).and_then(u32_of),
+        })
+    }
+}
+
+/// The link of this name, if there is one.
+pub fn find_link(netlink: &mut Netlink, name: InterfaceName) -> Result<Option<Link>, LinkError> {
+    let step = Step::FindLink(name);
+    let mut batch = Batch::new();
+    batch.push(step, Tolerate::Missing, libc::RTM_GETLINK, 0, |m| {
+        m.link(0, 0, 0);
+        m.text(libc::IFLA_IFNAME, name.as_str());
+        m.u32(libc::IFLA_EXT_MASK, SKIP_STATISTICS);
+    });
+    let mut answer = None;
+    netlink.ask(&batch, |_, message| answer = Some(Link::read(message)))?;
+    answer.map(|link| link.ok_or(LinkError::Unreadable(step))).transpose()
+}
+
+/// The addresses of a link, both families.
+pub fn addresses(
+    netlink: &mut Netlink,
+    name: InterfaceName,
+    index: u32,
+) -> Result<Vec<Cidr>, LinkError> {
+    netlink.filter_dumps()?;
+    let mut batch = Batch::new();
+    let dump = libc::NLM_F_DUMP;
+    batch.push(Step::ListAddresses(name), Tolerate::Nothing, libc::RTM_GETADDR, dump, |m| {
+        m.raw(&[0; 4]);
+        m.raw(&index.to_ne_bytes());
+    });
+    let mut found = Vec::new();
+    netlink.ask(&batch, |_, message| {
+        // A kernel without strict checking ignores the filter.
+        if message.u32_at(4) == Some(index) {
+            found.extend(read_address(message));
+        }
+    })?;
+    Ok(found)
+}
+
+fn read_address(message: &Message<'_>) -> Option<Cidr> {
+    let length = *message.body.get(1)?;
+    let attributes = message.attributes(ADDRESS_FIXED);
+    let bytes =
+        attributes.value_of(libc::IFA_LOCAL).or_else(|| attributes.value_of(libc::IFA_ADDRESS))?;
+    Cidr::new(ip_of(bytes)?, length)
+}
+
+/// An address of either family, by its length.
+pub(crate) fn ip_of(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(bytes) = <[u8; 4]>::try_from(bytes) {
+        return Some(Ipv4Addr::from(bytes).into());
+    }
+    <[u8; 16]>::try_from(bytes).ok().map(|bytes| Ipv6Addr::from(bytes).into())
+}
