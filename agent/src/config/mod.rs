@@ -72,6 +72,7 @@ impl Config {
         let unreadable = |message: String| ConfigError {
             file: path.to_owned(),
             problems: vec![Problem { place: None, key: String::new(), message }],
+            secret_files: Vec::new(),
         };
         let (bytes, _) = file::read_bounded(path, MAX_FILE + 1)
             .map_err(|error| unreadable(format!("the configuration cannot be read: {error}")))?;
@@ -98,20 +99,21 @@ impl Config {
         file: &Path,
         environment: &Environment<'_>,
     ) -> Result<Config, ConfigError> {
-        let refused = |problems| ConfigError { file: file.to_owned(), problems };
-        let root = tree::parse(text).map_err(refused)?;
+        let refused =
+            |problems, secret_files| ConfigError { file: file.to_owned(), problems, secret_files };
+        let root = tree::parse(text).map_err(|problems| refused(problems, Vec::new()))?;
         let sink = Sink::default();
         let mut secret_files = Vec::new();
         let snapshot = Field::root(&root, &sink)
             .section(|section| top(section, environment, &mut secret_files));
         let (problems, warnings) = sink.into_parts();
+        secret_files.sort();
+        secret_files.dedup();
         match snapshot {
             Some(snapshot) if problems.is_empty() => {
-                secret_files.sort();
-                secret_files.dedup();
                 Ok(Config { snapshot, warnings, secret_files })
             }
-            _ => Err(refused(problems)),
+            _ => Err(refused(problems, secret_files)),
         }
     }
 }

@@ -65,6 +65,8 @@ pub struct ConfigError {
     pub file: PathBuf,
     /// At least one.
     pub problems: Vec<Problem>,
+    /// The password files that it names: a change of one may mend it.
+    pub secret_files: Vec<PathBuf>,
 }
 
 impl fmt::Display for ConfigError {

@@ -87,4 +87,6 @@ pub struct ConfigReport {
     pub loaded_at: Option<SystemTime>,
     /// Why the newest file was refused, while an older one is in force.
     pub refused: Option<String>,
+    /// What is doubtful about the one in force.
+    pub warnings: Vec<String>,
 }

@@ -1,6 +1,8 @@
 //! Where the world comes from. Each source yields the same [`Snapshot`]: whole, checked, and
 //! compared with the one before by value.
 
+pub mod file;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

@@ -1,0 +1,239 @@
+//! Which peers the speaker shall have, and by what settings.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use twill_bgp::proto::rib::PeerKind;
+use twill_bgp::proto::types::{Family, Prefix};
+use twill_bgp::{PeerConfig, Ttl};
+
+use super::policy::Policies;
+use crate::source::{MeshGtsm, MeshMode, NodeView, OutsidePeer, Snapshot};
+
+/// The least TTL accepted from a node that is not on a connected subnet: it may be fifteen
+/// routers away, and an attacker who is farther off still gets nowhere (RFC 5082 section 5.5).
+const FAR: u8 = 240;
+/// From a node on a connected subnet: no router in between.
+const NEAR: u8 = 255;
+
+/// The peers of a snapshot.
+#[derive(Debug, Clone, Default)]
+pub struct Peers {
+    /// All of them, mesh and outside.
+    pub configs: Vec<PeerConfig>,
+    /// Nodes that cannot be peered with, each with the reason and the remedy.
+    pub problems: Vec<String>,
+}
+
+/// `connected`: the subnets of this host's interfaces.
+pub fn peers(snapshot: &Snapshot, connected: &BTreeSet<Prefix>) -> Peers {
+    let policies = Policies::new(snapshot);
+    let mut peers = Peers::default();
+    for node in snapshot.nodes.values() {
+        let Some(kind) = kind(snapshot, node) else { continue };
+        match common(&snapshot.node, node) {
+            Some((local, address)) => {
+                let mut peer = mesh_peer(snapshot, node, address, &policies);
+                peer.kind = kind;
+                peer.local_address = Some(local);
+                peer.ttl = mesh_ttl(snapshot.mesh.gtsm, address, connected);
+                peers.configs.push(peer);
+            }
+            None => peers.problems.push(format!(
+                "no session with {}: it and this node share no address family; give both an IPv4 \
+                 or both an IPv6 address",
+                node.name
+            )),
+        }
+    }
+    peers.configs.extend(snapshot.peers.values().map(|peer| outside(snapshot, peer, &policies)));
+    peers
+}
+
+/// How a node stands to us; `None` where the two of us do not peer.
+fn kind(snapshot: &Snapshot, node: &NodeView) -> Option<PeerKind> {
+    if node.asn != snapshot.node.asn {
+        return None;
+    }
+    match (snapshot.mesh.mode, snapshot.node.reflector, node.reflector) {
+        (MeshMode::None, ..) | (MeshMode::Reflector, None, None) => None,
+        (MeshMode::Reflector, Some(_), None) => Some(PeerKind::Client),
+        (MeshMode::Full, ..) | (MeshMode::Reflector, _, Some(_)) => Some(PeerKind::Internal),
+    }
+}
+
+/// The first address of each of the two, of the first family that both have; IPv4 first.
+fn common(own: &NodeView, other: &NodeView) -> Option<(IpAddr, IpAddr)> {
+    Family::ALL.into_iter().find_map(|family| Some((first(own, family)?, first(other, family)?)))
+}
+
+/// A node's next hop of a family.
+fn first(node: &NodeView, family: Family) -> Option<IpAddr> {
+    node.addresses.iter().copied().find(|address| Prefix::host(*address).family() == family)
+}
+
+fn next_hops(node: &NodeView) -> Vec<IpAddr> {
+    Family::ALL.into_iter().filter_map(|family| first(node, family)).collect()
+}
+
+fn mesh_peer(
+    snapshot: &Snapshot,
+    node: &NodeView,
+    address: IpAddr,
+    policies: &Policies,
+) -> PeerConfig {
+    let reflector = snapshot.mesh.mode == MeshMode::Reflector && node.reflector.is_some();
+    let import = if reflector { policies.from_reflector() } else { policies.from_node(node) };
+    let mut peer = PeerConfig::new(&node.name, address, node.asn)
+        .port(snapshot.listen_port)
+        .hold_time(snapshot.mesh.hold_time)
+        .import(import)
+        .export(policies.to_mesh());
+    peer.password.clone_from(&snapshot.mesh.password);
+    peer.next_hops = next_hops(&snapshot.node);
+    peer
+}
+
+fn mesh_ttl(gtsm: MeshGtsm, address: IpAddr, connected: &BTreeSet<Prefix>) -> Ttl {
+    match gtsm {
+        MeshGtsm::Auto if connected.iter().any(|subnet| subnet.contains(address)) => {
+            Ttl::Gtsm(NEAR)
+        }
+        MeshGtsm::Auto => Ttl::Gtsm(FAR),
+        MeshGtsm::Least(least) => Ttl::Gtsm(least),
+        MeshGtsm::None => Ttl::Hops(255),
+    }
+}
+
+fn outside(snapshot: &Snapshot, peer: &OutsidePeer, policies: &Policies) -> PeerConfig {
+    let internal = peer.asn == snapshot.node.asn;
+    let mut config = PeerConfig::new(&peer.name, peer.address, peer.asn)
+        .port(peer.port)
+        .kind(if internal { PeerKind::Internal } else { PeerKind::External })
+        .hold_time(peer.hold_time)
+        .families(peer.families)
+        .ttl(peer.ttl)
+        .import(policies.from_outside(peer))
+        .export(policies.to_outside(peer, internal));
+    if peer.passive {
+        config = config.passive();
+    }
+    config.password.clone_from(&peer.password);
+    config.max_prefixes = peer.import.max_prefixes;
+    // The session's own address is what its subnet reaches; of the other family there is none,
+    // so the node's stands in.
+    let session = Prefix::host(peer.address).family();
+    config.next_hops = Family::ALL
+        .into_iter()
+        .filter(|family| *family != session)
+        .filter_map(|family| first(&snapshot.node, family))
+        .collect();
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use twill_bgp::proto::session::Passive;
+
+    use super::*;
+    use crate::desired::fixture::{THREE, snapshot};
+
+    fn connected(subnets: &[&str]) -> BTreeSet<Prefix> {
+        subnets.iter().map(|subnet| subnet.parse().unwrap()).collect()
+    }
+
+    fn find<'a>(peers: &'a Peers, name: &str) -> &'a PeerConfig {
+        peers.configs.iter().find(|peer| peer.name == name).unwrap()
+    }
+
+    #[test]
+    fn a_full_mesh_peers_with_every_other_node_and_every_router() {
+        let peers = peers(&snapshot(THREE), &connected(&["10.0.0.0/24"]));
+        let names: Vec<&str> = peers.configs.iter().map(|peer| peer.name.as_str()).collect();
+        assert_eq!(names, ["node-b", "node-c", "tor-a"]);
+        let b = find(&peers, "node-b");
+        assert_eq!(b.address.to_string(), "10.0.0.2");
+        assert_eq!(b.local_address.unwrap().to_string(), "10.0.0.1");
+        assert_eq!(b.kind, PeerKind::Internal);
+        assert_eq!(b.passive, Passive::No);
+        assert!(b.awaited);
+        let hops: Vec<String> = b.next_hops.iter().map(ToString::to_string).collect();
+        assert_eq!(hops, ["10.0.0.1", "fd00::1"]);
+        assert!(Arc::ptr_eq(&b.export, &find(&peers, "node-c").export), "one policy for all");
+        let tor = find(&peers, "tor-a");
+        assert_eq!(
+            (tor.kind, tor.ttl, tor.local_address),
+            (PeerKind::External, Ttl::Hops(1), None)
+        );
+        let hops: Vec<String> = tor.next_hops.iter().map(ToString::to_string).collect();
+        assert_eq!(hops, ["fd00::1"], "its own family is the session's business");
+    }
+
+    #[test]
+    fn gtsm_follows_the_distance() {
+        for (gtsm, subnets, expected) in [
+            ("auto", &["10.0.0.0/24"][..], Ttl::Gtsm(255)),
+            ("auto", &["10.0.1.0/24", "fd00::/64"], Ttl::Gtsm(240)),
+            ("250", &["10.0.0.0/24"], Ttl::Gtsm(250)),
+            ("none", &["10.0.0.0/24"], Ttl::Hops(255)),
+        ] {
+            let text = THREE.replace("mesh:\n", &format!("mesh:\n  gtsm: {gtsm}\n"));
+            let peers = peers(&snapshot(&text), &connected(subnets));
+            assert_eq!(find(&peers, "node-b").ttl, expected, "{gtsm} {subnets:?}");
+        }
+    }
+
+    #[test]
+    fn the_session_runs_over_the_first_family_that_both_have() {
+        let text = "
+node: a
+addresses: [fd00::1, fd00::11]
+mesh:
+  nodes:
+    - {name: b, addresses: [10.0.0.2, fd00::2]}
+    - {name: c, addresses: [10.0.0.3]}
+";
+        let peers = peers(&snapshot(text), &BTreeSet::new());
+        let b = find(&peers, "b");
+        assert_eq!(b.address.to_string(), "fd00::2");
+        assert_eq!(b.local_address.unwrap().to_string(), "fd00::1");
+        assert_eq!(peers.configs.len(), 1);
+        assert!(peers.problems[0].contains("no session with c"), "{:?}", peers.problems);
+    }
+
+    /// Each row: who we are, and whom we peer with and how.
+    #[test]
+    fn reflectors_and_clients() {
+        let nodes = "
+mesh:
+  mode: reflector
+  nodes:
+    - {name: c1, addresses: [10.0.0.1]}
+    - {name: c2, addresses: [10.0.0.2]}
+    - {name: r1, addresses: [10.0.0.3], reflector: 1.1.1.1}
+    - {name: r2, addresses: [10.0.0.4], reflector: 1.1.1.1}
+";
+        use PeerKind::{Client, Internal};
+        let rows: [(&str, &[(&str, PeerKind)]); 2] = [
+            ("c1", &[("r1", Internal), ("r2", Internal)]),
+            ("r1", &[("c1", Client), ("c2", Client), ("r2", Internal)]),
+        ];
+        for (node, expected) in rows {
+            let peers = peers(&snapshot(&format!("node: {node}{nodes}")), &BTreeSet::new());
+            let found: Vec<(&str, PeerKind)> =
+                peers.configs.iter().map(|peer| (peer.name.as_str(), peer.kind)).collect();
+            assert_eq!(found, expected, "{node}");
+        }
+        let none = format!("node: c1{}", nodes.replace("mode: reflector", "mode: none"));
+        assert!(peers(&snapshot(&none), &BTreeSet::new()).configs.is_empty());
+    }
+
+    #[test]
+    fn the_same_snapshot_gives_equal_peers() {
+        let subnets = connected(&["10.0.0.0/24"]);
+        let (one, two) = (peers(&snapshot(THREE), &subnets), peers(&snapshot(THREE), &subnets));
+        assert_eq!(one.configs, two.configs);
+    }
+}
