@@ -58,13 +58,13 @@ impl Policies {
             transit,
         };
         if snapshot.nodes.values().any(|node| node.reflector.is_some()) {
-            policies.any_node = Arc::new(policies.from_any_node(snapshot));
+            policies.any_node = Arc::new(policies.any_node_policy(snapshot));
         }
         policies
     }
 
     /// What a node may send: routes by way of itself, to its own pods, or within `mesh.transit`.
-    pub fn from_node(&self, node: &NodeView) -> Arc<Policy> {
+    pub fn import_from_node(&self, node: &NodeView) -> Arc<Policy> {
         let name = &node.name;
         let elsewhere = reject(
             format!("next hop is not an address of {name}"),
@@ -79,11 +79,11 @@ impl Policies {
     }
 
     /// What a reflector may send: what each node might have sent itself.
-    pub fn from_reflector(&self) -> Arc<Policy> {
+    pub fn import_from_reflector(&self) -> Arc<Policy> {
         Arc::clone(&self.any_node)
     }
 
-    fn from_any_node(&self, snapshot: &Snapshot) -> Policy {
+    fn any_node_policy(&self, snapshot: &Snapshot) -> Policy {
         let own = |node: &NodeView| {
             let cidrs = PrefixSet::exact(node.pod_cidrs.iter().copied());
             let when = vec![next_hop_of(node), Match::PrefixIn(cidrs)];
@@ -122,14 +122,14 @@ impl Policies {
 
     /// What nodes are sent: our own, and what outside routers marked `mesh: true` announce within
     /// `mesh.transit`, with ourselves as the next hop.
-    pub fn to_mesh(&self) -> Arc<Policy> {
+    pub fn export_to_mesh(&self) -> Arc<Policy> {
         Arc::clone(&self.mesh_export)
     }
 
     /// What an outside router may send: the configured prefixes (RFC 8212), and never what is, or
     /// lies within, a pod CIDR or a node's address. Less specific prefixes, such as a default
     /// route, harm nobody: the longest prefix wins.
-    pub fn from_outside(&self, peer: &OutsidePeer) -> Arc<Policy> {
+    pub fn import_from_outside(&self, peer: &OutsidePeer) -> Arc<Policy> {
         let name = &peer.name;
         let taken = Rule {
             name: "overlaps a pod CIDR or a node's address".into(),
@@ -150,7 +150,7 @@ impl Policies {
     }
 
     /// What an outside router is sent: the configured prefixes (RFC 8212), changed as configured.
-    pub fn to_outside(&self, peer: &OutsidePeer, internal: bool) -> Arc<Policy> {
+    pub fn export_to_outside(&self, peer: &OutsidePeer, internal: bool) -> Arc<Policy> {
         let name = &peer.name;
         let export = &peer.export;
         let mut sets = Vec::new();

@@ -83,12 +83,12 @@ fn mesh_peer(
     policies: &Policies,
 ) -> PeerConfig {
     let reflector = snapshot.mesh.mode == MeshMode::Reflector && node.reflector.is_some();
-    let import = if reflector { policies.from_reflector() } else { policies.from_node(node) };
+    let import = if reflector { policies.import_from_reflector() } else { policies.import_from_node(node) };
     let mut peer = PeerConfig::new(&node.name, address, node.asn)
         .port(snapshot.listen_port)
         .hold_time(snapshot.mesh.hold_time)
         .import(import)
-        .export(policies.to_mesh());
+        .export(policies.export_to_mesh());
     peer.password.clone_from(&snapshot.mesh.password);
     peer.next_hops = next_hops(&snapshot.node);
     peer
@@ -113,8 +113,8 @@ fn outside(snapshot: &Snapshot, peer: &OutsidePeer, policies: &Policies) -> Peer
         .hold_time(peer.hold_time)
         .families(peer.families)
         .ttl(peer.ttl)
-        .import(policies.from_outside(peer))
-        .export(policies.to_outside(peer, internal));
+        .import(policies.import_from_outside(peer))
+        .export(policies.export_to_outside(peer, internal));
     if peer.passive {
         config = config.passive();
     }
