@@ -1,3 +1,48 @@
 //! Comparisons with other daemons, side by side in one run.
+//!
+//! What is measured is a ratio: absolute times belong to the machine. Each comparison starts the
+//! daemons itself, in network namespaces of its own.
 
-fn main() {}
+mod convergence;
+mod sender;
+mod stats;
+mod watcher;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Single changes on an idle node: from the packet with the UPDATE to the kernel's route,
+    /// beside BIRD
+    Convergence(convergence::Options),
+    /// Part of `convergence`: a BGP speaker that announces one prefix at a time
+    #[command(hide = true)]
+    Sender(sender::Options),
+    /// Part of `convergence`: records packets with UPDATEs and the kernel's route notifications
+    #[command(hide = true)]
+    Watcher(watcher::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Convergence(options) => convergence::run(&options),
+        Command::Sender(options) => sender::run(&options),
+        Command::Watcher(options) => watcher::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
