@@ -5,7 +5,8 @@ use super::policy::Policy;
 use crate::types::{Asn, Attributes, Families, Prefix, RouterId};
 use crate::wire::Codec;
 
-/// A peer within the RIB: small, dense, given by the speaker, reused after removal.
+/// A peer within the RIB: small, dense, given by the speaker, reused after removal. At most
+/// 2^24 - 2; a larger one is no peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerKey(pub u32);
 
@@ -88,6 +89,8 @@ pub enum LostBecause {
     AsLoop,
     /// We are its originator, or our cluster is in its list (RFC 4456).
     ReflectionLoop,
+    /// Its next hop is our own address (RFC 4271 section 5.1.3).
+    OwnNextHop,
     /// A lower local preference.
     LocalPref,
     /// Not announced by ourselves, while another is.
@@ -123,4 +126,35 @@ pub struct RouteView {
     pub stale: bool,
     /// `None` for the best.
     pub lost: Option<LostBecause>,
+}
+
+/// What a peer sent and is sent, in one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PeerCounters {
+    /// Prefixes it sent, refused ones included.
+    pub received: u32,
+    /// Of those, usable: not refused by policy, without a loop.
+    pub accepted: u32,
+    /// Of those received, held as stale.
+    pub stale: u32,
+    /// Prefixes announced to it, or about to be; those it announced to us as the best count out.
+    pub advertised: u32,
+}
+
+impl PeerCounters {
+    /// Prefixes that policy or a loop refused.
+    pub fn rejected(&self) -> u32 {
+        self.received.saturating_sub(self.accepted)
+    }
+}
+
+/// A route newly refused by import policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// By whom it was sent.
+    pub peer: PeerKey,
+    /// Which.
+    pub prefix: Prefix,
+    /// The rule's name, or the claim's words.
+    pub rule: Arc<str>,
 }

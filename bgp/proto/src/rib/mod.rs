@@ -4,9 +4,24 @@
 //! Update -> adj_in -> policy -> decision -> loc -> Change -> adj_out -> bytes for update groups
 //! ```
 
+mod adj_in;
+mod adj_out;
 mod api;
 mod claims;
+mod decision;
+mod intern;
+mod loc;
+mod next_hop;
+mod peers;
 pub mod policy;
+mod refusals;
+mod rib;
+mod table;
+mod view;
 
-pub use api::{Change, LostBecause, PeerKey, PeerKind, RibPeer, Route, RouteView, RoutesFrom};
+pub use api::{
+    Change, LostBecause, PeerCounters, PeerKey, PeerKind, Refusal, RibPeer, Route, RouteView,
+    RoutesFrom,
+};
 pub use claims::Claims;
+pub use rib::Rib;

@@ -1,0 +1,233 @@
+//! Adj-RIB-In: what each peer sent, judged once, kept as received and as used.
+//!
+//! A refused route is kept with what it came with, so that an operator sees it and a new policy
+//! can be tried on it. The name of the rule is not kept: policy is pure, so judging again finds
+//! it.
+
+use std::sync::Arc;
+
+use super::intern::AttrId;
+use super::policy::{Judge, Setting, Verdict};
+use super::rib::{Ours, Rib};
+use super::table::{From, Key, Path, Standing};
+use super::{PeerKey, PeerKind, Refusal, RibPeer, loc::Loc};
+use crate::types::{Attributes, Families, NextHop, Prefix};
+use crate::wire::{Reach, Update};
+
+impl Rib {
+    /// What an established peer sent. A prefix of a family that the session does not carry is
+    /// ignored, and so is an update of a peer that is not up.
+    ///
+    /// End-of-RIB of a family also ends what is still stale of it (RFC 4724 section 4.2).
+    pub fn update(&mut self, key: PeerKey, update: Update) {
+        let Some(from) = From::peer(key) else { return };
+        let Some(peer) = self.peers.get(key).filter(|peer| peer.up) else { return };
+        let families = peer.info.families;
+        for prefix in update.withdrawn {
+            if families.contains(prefix.family()) {
+                self.unstore(prefix, from);
+            }
+        }
+        for reach in update.reach {
+            self.reach(key, from, families, reach);
+        }
+        if let Some(family) = update.end_of_rib {
+            self.forget_stale(key, Families::NONE.with(family));
+        }
+    }
+
+    fn reach(&mut self, key: PeerKey, from: From, families: Families, reach: Reach) {
+        let Some(peer) = self.peers.get(key) else { return };
+        let import = peer.info.import.clone();
+        let learned = peer.learned(key);
+        let attributes = received(reach.attributes, peer.info.kind);
+        let fault = fault(&attributes, &peer.info, &self.ours);
+        let family = reach.prefixes.first().map(|prefix| prefix.family());
+        let setting = family.map(|family| Setting {
+            asn: self.ours.asn,
+            next_hop: super::next_hop::ours(&peer.info, family),
+        });
+        let Some(setting) = setting else { return };
+
+        let id = self.attrs.intern(attributes);
+        let attributes = self.attrs.get(id).clone();
+        let mut judge = Judge::new(&import, &attributes, learned, setting);
+        let mut changed = Changed::default();
+        for prefix in reach.prefixes {
+            if !families.contains(prefix.family()) {
+                continue;
+            }
+            let (standing, used) = match fault {
+                Some(standing) => (standing, id),
+                None => match judge.verdict(prefix) {
+                    Verdict::Accept(rules) if rules.is_empty() => (Standing::Usable, id),
+                    Verdict::Accept(rules) => (Standing::Usable, changed.of(self, &judge, rules)),
+                    Verdict::Reject(rule) => {
+                        self.report(key, from, prefix, rule);
+                        (Standing::Refused, id)
+                    }
+                },
+            };
+            self.attrs.retain(id);
+            self.attrs.retain(used);
+            self.store(prefix, Path::new(from, standing, id, used));
+        }
+        changed.release(self);
+        self.attrs.release(id);
+    }
+
+    /// Reports a refusal, unless the peer's last word on the prefix was refused as well.
+    fn report(&mut self, peer: PeerKey, from: From, prefix: Prefix, rule: &Arc<str>) {
+        let refused = |paths: &[Path]| {
+            paths.iter().any(|path| path.from() == from && path.standing() == Standing::Refused)
+        };
+        let known = match prefix {
+            Prefix::V4(prefix) => {
+                let table = &self.v4.table;
+                table.find(prefix).is_some_and(|place| refused(table.paths(place)))
+            }
+            Prefix::V6(prefix) => {
+                let table = &self.v6.table;
+                table.find(prefix).is_some_and(|place| refused(table.paths(place)))
+            }
+        };
+        if !known {
+            self.refusals.push(|| Refusal { peer, prefix, rule: rule.clone() });
+        }
+    }
+
+    /// Judges the routes of every peer whose import policy has changed, in one pass.
+    pub(super) fn judge_again(&mut self) {
+        if !self.peers.iter().any(|(_, peer)| peer.judge_again) {
+            return;
+        }
+        for place in 0..self.v4.table.places() {
+            self.judge_place_again(place, |rib| &rib.v4);
+        }
+        for place in 0..self.v6.table.places() {
+            self.judge_place_again(place, |rib| &rib.v6);
+        }
+        for (_, peer) in self.peers.iter_mut() {
+            peer.judge_again = false;
+        }
+    }
+
+    fn judge_place_again<K: Key>(&mut self, place: u32, loc: impl Fn(&Rib) -> &Loc<K>) {
+        let again = |path: &&Path| {
+            matches!(path.standing(), Standing::Usable | Standing::Refused)
+                && self.peers.of(path.from()).is_some_and(|peer| peer.judge_again)
+        };
+        let paths: Vec<Path> = loc(self).table.paths(place).iter().filter(again).copied().collect();
+        let prefix = match paths.is_empty() {
+            true => return,
+            false => loc(self).table.prefix(place).prefix(),
+        };
+        for path in paths {
+            let Some((key, peer)) =
+                path.from().key().and_then(|key| Some((key, self.peers.get(key)?)))
+            else {
+                continue;
+            };
+            let import = peer.info.import.clone();
+            let setting = Setting {
+                asn: self.ours.asn,
+                next_hop: super::next_hop::ours(&peer.info, prefix.family()),
+            };
+            let learned = peer.learned(key);
+            let attributes = self.attrs.get(path.received).clone();
+            let mut judge = Judge::new(&import, &attributes, learned, setting);
+            let mut changed = Changed::default();
+            let (standing, used) = match judge.verdict(prefix) {
+                Verdict::Accept(rules) if rules.is_empty() => (Standing::Usable, path.received),
+                Verdict::Accept(rules) => (Standing::Usable, changed.of(self, &judge, rules)),
+                Verdict::Reject(rule) => {
+                    self.report(key, path.from(), prefix, rule);
+                    (Standing::Refused, path.received)
+                }
+            };
+            if (standing, used) != (path.standing(), path.used) {
+                self.attrs.retain(path.received);
+                self.attrs.retain(used);
+                let new = Path::new(path.from(), standing, path.received, used);
+                self.store(prefix, new.with_marks_of(path));
+            }
+            changed.release(self);
+        }
+    }
+
+    /// The rule that refuses `path` today.
+    pub(super) fn refusing_rule(&self, prefix: Prefix, path: Path) -> Arc<str> {
+        let Some((key, peer)) = path.from().key().and_then(|key| Some((key, self.peers.get(key)?)))
+        else {
+            return "the peer is gone".into();
+        };
+        let setting = Setting { asn: self.ours.asn, next_hop: None };
+        let attributes = self.attrs.get(path.received);
+        let mut judge = Judge::new(&peer.info.import, attributes, peer.learned(key), setting);
+        match judge.verdict(prefix) {
+            Verdict::Reject(rule) => rule.clone(),
+            Verdict::Accept(_) => "a policy that is being replaced".into(),
+        }
+    }
+}
+
+/// The changed attributes of the last accepting rules: prefixes of one update mostly meet the
+/// same ones.
+#[derive(Default)]
+struct Changed(Option<(Vec<u16>, AttrId)>);
+
+impl Changed {
+    fn of(&mut self, rib: &mut Rib, judge: &Judge<'_>, rules: Vec<u16>) -> AttrId {
+        if let Some((known, id)) = &self.0
+            && *known == rules
+        {
+            return *id;
+        }
+        let id = rib.attrs.intern(Arc::new(judge.apply(&rules).0));
+        if let Some((_, old)) = self.0.replace((rules, id)) {
+            rib.attrs.release(old);
+        }
+        id
+    }
+
+    fn release(self, rib: &mut Rib) {
+        if let Some((_, id)) = self.0 {
+            rib.attrs.release(id);
+        }
+    }
+}
+
+/// What a peer may say: LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST count only within the AS
+/// (RFC 4271 section 5.1.5, RFC 4456 section 8).
+fn received(attributes: Arc<Attributes>, kind: PeerKind) -> Arc<Attributes> {
+    let internal_only = attributes.local_pref.is_some()
+        || attributes.originator_id.is_some()
+        || !attributes.cluster_list.is_empty();
+    if kind != PeerKind::External || !internal_only {
+        return attributes;
+    }
+    let mut attributes = Arc::unwrap_or_clone(attributes);
+    attributes.local_pref = None;
+    attributes.originator_id = None;
+    attributes.cluster_list = Box::default();
+    Arc::new(attributes)
+}
+
+/// What makes a route unusable before policy is asked.
+fn fault(attributes: &Attributes, peer: &RibPeer, ours: &Ours) -> Option<Standing> {
+    if attributes.as_path.contains(ours.asn) {
+        return Some(Standing::AsLoop);
+    }
+    if attributes.originator_id == Some(ours.router_id)
+        || attributes.cluster_list.contains(&ours.cluster_id)
+    {
+        return Some(Standing::ReflectionLoop);
+    }
+    let own = match attributes.next_hop {
+        NextHop::V4(address) => peer.local_ipv4 == Some(address),
+        NextHop::V6 { global, .. } => {
+            peer.local_ipv6 == Some(global) || peer.local_link_local == Some(global)
+        }
+    };
+    own.then_some(Standing::OwnNextHop)
+}
