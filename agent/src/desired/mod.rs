@@ -1,6 +1,7 @@
 //! Pure: from a snapshot and the learned routes to what should be.
 
 pub mod announcements;
+pub mod cni;
 pub mod policy;
 pub mod speaker;
 

@@ -83,7 +83,8 @@ fn mesh_peer(
     policies: &Policies,
 ) -> PeerConfig {
     let reflector = snapshot.mesh.mode == MeshMode::Reflector && node.reflector.is_some();
-    let import = if reflector { policies.import_from_reflector() } else { policies.import_from_node(node) };
+    let import =
+        if reflector { policies.import_from_reflector() } else { policies.import_from_node(node) };
     let mut peer = PeerConfig::new(&node.name, address, node.asn)
         .port(snapshot.listen_port)
         .hold_time(snapshot.mesh.hold_time)

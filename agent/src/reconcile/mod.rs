@@ -1,3 +1,4 @@
 //! Owners, each level-triggered over the same Snapshot; a slow one never holds another up.
 
+pub mod cni;
 pub mod report;

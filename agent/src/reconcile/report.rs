@@ -80,6 +80,16 @@ pub struct HostReport {
     pub changed: Vec<String>,
 }
 
+/// The CNI file as its owner sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CniReport {
+    /// Whether it is in place. Before this node is ready to route it is not, and with
+    /// `cni.write: false` never.
+    pub written: bool,
+    /// Why it is not, though it should be; with the remedy.
+    pub problem: Option<String>,
+}
+
 /// How the last configuration was taken.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigReport {
