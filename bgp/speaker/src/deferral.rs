@@ -12,7 +12,7 @@
 //!
 //! A first start waits for nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -21,22 +21,21 @@ use twill_bgp_proto::types::{Families, Family};
 /// How long after Established a peer that restarted itself is given to send what it originates.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
+/// How far a peer is that is Established.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Awaited {
-    /// Not up, and expected.
-    Down,
-    /// Up, these End-of-RIBs are outstanding.
-    Up { missing: Families },
-    /// Up, restarted itself; done at this time, or at its End-of-RIB.
-    Restarted { missing: Families, until: Instant },
+struct Progress {
+    /// Its End-of-RIBs that are outstanding.
+    missing: Families,
+    /// It restarted itself: done at this time, or at its End-of-RIB.
+    until: Option<Instant>,
 }
 
 /// The wait, until it is over.
 #[derive(Debug)]
 pub(crate) struct Deferral {
-    /// Until the peers are known for the first time there is nothing to judge by.
-    peers_known: bool,
-    awaited: BTreeMap<IpAddr, Awaited>,
+    /// `None` until the peers are known for the first time: there is nothing to judge by.
+    awaited: Option<BTreeSet<IpAddr>>,
+    established: BTreeMap<IpAddr, Progress>,
     until: Instant,
     over: Option<bool>,
 }
@@ -45,8 +44,8 @@ impl Deferral {
     /// `restarting`: routes of the run before were found.
     pub(crate) fn new(restarting: bool, longest: Duration, now: Instant) -> Deferral {
         Deferral {
-            peers_known: false,
-            awaited: BTreeMap::new(),
+            awaited: None,
+            established: BTreeMap::new(),
             until: now + longest,
             over: if restarting { None } else { Some(false) },
         }
@@ -57,45 +56,32 @@ impl Deferral {
         self.over
     }
 
-    /// The peers to wait for, as a whole set; those known keep their state.
+    /// The peers to wait for, as a whole set.
     pub(crate) fn expect(&mut self, peers: impl IntoIterator<Item = IpAddr>, now: Instant) {
-        let mut known = std::mem::take(&mut self.awaited);
-        self.awaited = peers
-            .into_iter()
-            .map(|peer| (peer, known.remove(&peer).unwrap_or(Awaited::Down)))
-            .collect();
-        self.peers_known = true;
+        self.awaited = Some(peers.into_iter().collect());
         self.judge(now);
     }
 
-    /// A peer is Established; `promised` are the families of its graceful restart capability.
+    /// A peer is Established; `promised` are the families whose End-of-RIB it will send.
     pub(crate) fn up(&mut self, peer: IpAddr, promised: Families, restarted: bool, now: Instant) {
-        if let Some(state) = self.awaited.get_mut(&peer) {
-            *state = if restarted {
-                Awaited::Restarted { missing: promised, until: now + GRACE }
-            } else {
-                Awaited::Up { missing: promised }
-            };
+        if self.over.is_none() {
+            let until = restarted.then(|| now + GRACE);
+            self.established.insert(peer, Progress { missing: promised, until });
+            self.judge(now);
         }
-        self.judge(now);
     }
 
     /// A peer sent End-of-RIB.
     pub(crate) fn end_of_rib(&mut self, peer: IpAddr, family: Family, now: Instant) {
-        match self.awaited.get_mut(&peer) {
-            Some(Awaited::Up { missing } | Awaited::Restarted { missing, .. }) => {
-                *missing = missing.without(family);
-            }
-            Some(Awaited::Down) | None => {}
+        if let Some(progress) = self.established.get_mut(&peer) {
+            progress.missing = progress.missing.without(family);
         }
         self.judge(now);
     }
 
     /// A peer is Established no more: it is expected back.
     pub(crate) fn down(&mut self, peer: IpAddr) {
-        if let Some(state) = self.awaited.get_mut(&peer) {
-            *state = Awaited::Down;
-        }
+        self.established.remove(&peer);
     }
 
     /// When [`Deferral::handle_timeout`] wants to be called; `None` once it is over.
@@ -103,22 +89,19 @@ impl Deferral {
         if self.over.is_some() {
             return None;
         }
-        let graces = self.awaited.values().filter_map(|state| match state {
-            Awaited::Restarted { missing, until } if !missing.is_empty() => Some(*until),
-            _ => None,
-        });
-        // Graces that are past change nothing any more; the others still outstanding do.
-        Some(graces.chain([self.until]).min().unwrap_or(self.until))
+        let graces = self
+            .established
+            .values()
+            .filter(|progress| !progress.missing.is_empty())
+            .filter_map(|progress| progress.until);
+        graces.chain([self.until]).min()
     }
 
     /// The time has come.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        for state in self.awaited.values_mut() {
-            match state {
-                Awaited::Restarted { missing, until } if *until <= now => {
-                    *missing = Families::NONE;
-                }
-                _ => {}
+        for progress in self.established.values_mut() {
+            if progress.until.is_some_and(|until| until <= now) {
+                progress.missing = Families::NONE;
             }
         }
         self.judge(now);
@@ -128,15 +111,16 @@ impl Deferral {
         if self.over.is_some() {
             return;
         }
-        let complete = self.peers_known
-            && self.awaited.values().all(|state| match state {
-                Awaited::Down => false,
-                Awaited::Up { missing } | Awaited::Restarted { missing, .. } => missing.is_empty(),
-            });
-        if complete {
+        let done = |peer: &IpAddr| {
+            self.established.get(peer).is_some_and(|progress| progress.missing.is_empty())
+        };
+        if self.awaited.as_ref().is_some_and(|awaited| awaited.iter().all(done)) {
             self.over = Some(false);
         } else if self.until <= now {
             self.over = Some(true);
+        }
+        if self.over.is_some() {
+            self.established.clear();
         }
     }
 }
@@ -251,6 +235,18 @@ mod tests {
         let mut deferral = restarted(now, &[A, B]);
         deferral.up(A, Families::NONE, false, now);
         deferral.expect([A], now);
+        assert_eq!(deferral.over(), Some(false));
+    }
+
+    #[test]
+    fn a_peer_may_be_up_before_it_is_awaited() {
+        let now = Instant::now();
+        let mut deferral = restarted(now, &[A]);
+        deferral.up(B, Families::ALL, false, now);
+        deferral.end_of_rib(B, Family::Ipv4Unicast, now);
+        deferral.expect([B], now);
+        assert_eq!(deferral.over(), None);
+        deferral.end_of_rib(B, Family::Ipv6Unicast, now);
         assert_eq!(deferral.over(), Some(false));
     }
 }

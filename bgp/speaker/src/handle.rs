@@ -1,5 +1,6 @@
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use twill_bgp_proto::rib::RouteView;
@@ -68,6 +69,7 @@ pub struct Handle {
     /// Weak, so that listeners see the end of the channel when the core ends.
     pub(crate) notices: broadcast::WeakSender<Notice>,
     pub(crate) readiness: watch::Receiver<Readiness>,
+    pub(crate) refused: Arc<AtomicU64>,
 }
 
 impl Handle {
@@ -138,5 +140,11 @@ impl Handle {
     /// Whether the first exchange after a restart is complete.
     pub fn readiness(&self) -> watch::Receiver<Readiness> {
         self.readiness.clone()
+    }
+
+    /// Connections that were closed before a byte was read, because no configured peer has their
+    /// address or because their peer opened too many.
+    pub fn refused_connections(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 }

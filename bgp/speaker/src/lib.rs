@@ -25,12 +25,17 @@
 //! | `deferral` | readiness after a restart | 4724 |
 //! | `subscription` | best paths for those who install them | |
 
+mod core;
 mod deferral;
 mod error;
 mod handle;
+mod interface;
+mod listener;
+mod peer;
 mod plan;
 mod settings;
 mod socket;
+mod speaker;
 mod status;
 mod subscription;
 
@@ -38,6 +43,7 @@ pub use error::{SpeakerError, Stopped};
 pub use handle::{Handle, RouteEntry, RouteQuery, RouteSelection};
 pub use plan::{Outcome, PeerChange};
 pub use settings::{Announcement, MaxPrefixes, PORT, PeerConfig, Secret, Settings, Ttl};
+pub use speaker::Speaker;
 pub use status::{Notice, PeerStatus, Readiness};
 pub use subscription::{BestChange, BestRoute, Subscription};
 pub use twill_bgp_proto as proto;

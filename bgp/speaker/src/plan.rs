@@ -155,7 +155,7 @@ mod tests {
     use std::time::Duration;
 
     use twill_bgp_proto::rib::PeerKind;
-    use twill_bgp_proto::rib::policy::{Policy, Rule, Then};
+    use twill_bgp_proto::rib::policy::Policy;
     use twill_bgp_proto::types::{Families, HoldTime};
 
     use super::*;
@@ -172,10 +172,7 @@ mod tests {
     #[test]
     fn each_key_bounces_or_not() {
         let a = || peer("a", "192.0.2.1");
-        let everything = Policy {
-            rules: Vec::new(),
-            otherwise: Rule { name: "all".into(), when: Vec::new(), then: Then::Reject },
-        };
+        let everything = Policy::accept_all();
         let limit = MaxPrefixes { limit: 1, restart_after: None };
         let rows: [(PeerConfig, Outcome); 17] = [
             (a(), Outcome::Unchanged),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use twill_bgp_proto::rib::PeerKind;
-use twill_bgp_proto::rib::policy::{Policy, Rule, Then};
+use twill_bgp_proto::rib::policy::Policy;
 use twill_bgp_proto::session::Passive;
 use twill_bgp_proto::types::{
     Asn, ClusterId, Community, Families, HoldTime, LargeCommunity, NextHop, Prefix, RouterId,
@@ -111,6 +111,24 @@ pub enum Ttl {
     Hops(u8),
 }
 
+impl Ttl {
+    /// The TTL of packets sent.
+    pub const fn sent(self) -> u8 {
+        match self {
+            Ttl::Gtsm(_) => 255,
+            Ttl::Hops(hops) => hops,
+        }
+    }
+
+    /// Packets that arrive with less are dropped; 0 for none.
+    pub const fn least_accepted(self) -> u8 {
+        match self {
+            Ttl::Gtsm(least) => least,
+            Ttl::Hops(_) => 0,
+        }
+    }
+}
+
 /// A limit on what a peer may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MaxPrefixes {
@@ -177,8 +195,8 @@ impl PeerConfig {
             families: Families::ALL,
             password: None,
             ttl: Ttl::Hops(1),
-            import: nothing("no import policy (RFC 8212)"),
-            export: nothing("no export policy (RFC 8212)"),
+            import: Arc::new(Policy::reject_all("no import policy (RFC 8212)")),
+            export: Arc::new(Policy::reject_all("no export policy (RFC 8212)")),
             max_prefixes: None,
             next_hops: Vec::new(),
             awaited: true,
@@ -323,11 +341,6 @@ impl PeerConfig {
             _ => None,
         }
     }
-}
-
-fn nothing(rule: &str) -> Arc<Policy> {
-    let otherwise = Rule { name: rule.into(), when: Vec::new(), then: Then::Reject };
-    Arc::new(Policy { rules: Vec::new(), otherwise })
 }
 
 /// A route of our own.

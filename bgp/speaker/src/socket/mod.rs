@@ -154,10 +154,7 @@ fn set_network_control(socket: &Socket, family_of: IpAddr) {
 
 /// Sets the TTL sent and the least accepted; on a live connection it holds from the next packet.
 pub(crate) fn apply_ttl(socket: &impl AsFd, peer: IpAddr, ttl: Ttl) -> Result<(), SocketError> {
-    let (sent, least) = match ttl {
-        Ttl::Gtsm(least) => (TTL_MAXIMUM, i32::from(least)),
-        Ttl::Hops(hops) => (i32::from(hops), 0),
-    };
+    let (sent, least) = (i32::from(ttl.sent()), i32::from(ttl.least_accepted()));
     let (set_sent, set_least) = match peer {
         IpAddr::V4(_) => (setsockopt(socket, IpTtl, &sent), setsockopt(socket, IpMinTtl, &least)),
         IpAddr::V6(_) => (
@@ -170,6 +167,18 @@ pub(crate) fn apply_ttl(socket: &impl AsFd, peer: IpAddr, ttl: Ttl) -> Result<()
         Err(error) if least > 0 => Err(SocketError::MinimumTtl(error)),
         _ => Ok(()),
     }
+}
+
+/// Sets the least TTL that new connections may arrive with; each gets its own peer's once it is
+/// accepted.
+pub(crate) fn set_least_ttl(socket: &impl AsFd, ipv4: bool, least: u8) -> Result<(), SocketError> {
+    let least = i32::from(least);
+    if ipv4 {
+        setsockopt(socket, IpMinTtl, &least)
+    } else {
+        setsockopt(socket, Ipv6MinHopCount, &least)
+    }
+    .map_err(SocketError::MinimumTtl)
 }
 
 /// From now on segments of `peer` must be signed with this key: on a listening socket for new

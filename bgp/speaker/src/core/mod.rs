@@ -1,0 +1,294 @@
+//! The RIB's owner.
+//!
+//! In come what peers' tasks have to tell and what handles ask; out go encoded UPDATEs to peers
+//! with room, best-path changes to subscribers with room, and notices. Every wake-up does a
+//! bounded piece of work and then looks at all inputs again, so that a command never waits behind
+//! a whole table.
+//!
+//! ```text
+//! news ──> Rib ──> changes ──> feeds (map by prefix) ──> Subscription
+//!   ^       ^ └──> poll_transmit ──> peers with room
+//! peers  commands
+//! ```
+
+mod announcements;
+mod news;
+mod peers;
+mod transmit;
+mod views;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use twill_bgp_proto::rib::{Change, PeerKey, Rib};
+use twill_bgp_proto::types::{ClusterId, Prefix};
+use twill_bgp_proto::wire::Cease;
+
+use crate::deferral::Deferral;
+use crate::handle::{Command, Handle};
+use crate::listener::{Doors, Listeners};
+use crate::peer::{Control, PeerEvent};
+use crate::settings::{Announcement, Settings};
+use crate::status::{Notice, Readiness};
+use crate::subscription::Feed;
+use peers::Peer;
+use transmit::RoomFuture;
+
+/// Batches that peers' tasks may have waiting here.
+const NEWS: usize = 64;
+
+/// Batches handled in one wake-up.
+const NEWS_AT_ONCE: usize = 16;
+
+/// Commands that may wait here.
+const COMMANDS: usize = 64;
+
+/// Notices that a slow listener may be behind before it loses the oldest.
+const NOTICES: usize = 1024;
+
+/// How long the word that the first exchange is complete waits for subscribers that have not
+/// taken all routes of it.
+const SUBSCRIBERS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How the speaker ends.
+#[derive(Debug, Clone)]
+pub(crate) enum Ending {
+    /// Without a NOTIFICATION: peers keep our routes while we restart.
+    Leave,
+    /// Saying why.
+    Stop(Cease),
+}
+
+/// See the module.
+pub(crate) struct Core {
+    settings: Settings,
+    rib: Rib,
+    /// By [`PeerKey`].
+    peers: Vec<Option<Peer>>,
+    by_address: BTreeMap<IpAddr, PeerKey>,
+    generations: u64,
+    tasks: JoinSet<()>,
+    news: mpsc::Receiver<PeerEvent>,
+    tell_news: mpsc::Sender<PeerEvent>,
+    commands: mpsc::Receiver<Command>,
+    endings: mpsc::Receiver<(Ending, oneshot::Sender<()>)>,
+    listeners: Listeners,
+    doors: watch::Sender<Doors>,
+    configured: BTreeMap<Prefix, Announcement>,
+    at_run_time: BTreeMap<Prefix, Announcement>,
+    /// Peers that may have something to be sent, in turn.
+    sendable: VecDeque<PeerKey>,
+    /// The RIB has changes that are not told yet.
+    unsettled: bool,
+    /// When what caused the latest changes was received.
+    received: Instant,
+    /// Kept for its memory.
+    changes: Vec<Change>,
+    feeds: BTreeMap<u64, Feed>,
+    feeds_made: u64,
+    rooms: FuturesUnordered<RoomFuture>,
+    deferral: Deferral,
+    /// What [`Subscription`](crate::Subscription)s are told in order with the changes.
+    synced: Readiness,
+    /// The deferral is over, and everyone was told of it but the watchers of readiness, who hear
+    /// of it at this time at the latest.
+    publish_by: Option<Instant>,
+    notices: broadcast::Sender<Notice>,
+    readiness: watch::Sender<Readiness>,
+}
+
+/// What speaks to a core.
+pub(crate) struct Ends {
+    pub(crate) handle: Handle,
+    pub(crate) endings: mpsc::Sender<(Ending, oneshot::Sender<()>)>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        settings: Settings,
+        listeners: Listeners,
+        doors: watch::Sender<Doors>,
+    ) -> (Core, Ends) {
+        let now = Instant::now();
+        let restarting = !settings.preserved.is_empty() && settings.restart_time.is_some();
+        let deferral = Deferral::new(restarting, settings.deferral, now);
+        let (tell_news, news) = mpsc::channel(NEWS);
+        let (send_commands, commands) = mpsc::channel(COMMANDS);
+        let (send_endings, endings) = mpsc::channel(1);
+        let (notices, _) = broadcast::channel(NOTICES);
+        let (readiness, watch_readiness) = watch::channel(Readiness::Waiting);
+        let cluster = settings.cluster_id.unwrap_or(ClusterId(settings.router_id.to_ipv4()));
+        let mut rib = Rib::new(settings.asn, settings.router_id, cluster);
+        if restarting {
+            rib.hold_end_of_rib();
+        }
+        let handle = Handle {
+            commands: send_commands,
+            notices: notices.downgrade(),
+            readiness: watch_readiness,
+            refused: listeners.refused(),
+        };
+        let core = Core {
+            settings,
+            rib,
+            peers: Vec::new(),
+            by_address: BTreeMap::new(),
+            generations: 0,
+            tasks: JoinSet::new(),
+            news,
+            tell_news,
+            commands,
+            endings,
+            listeners,
+            doors,
+            configured: BTreeMap::new(),
+            at_run_time: BTreeMap::new(),
+            sendable: VecDeque::new(),
+            unsettled: false,
+            received: now,
+            changes: Vec::new(),
+            feeds: BTreeMap::new(),
+            feeds_made: 0,
+            rooms: FuturesUnordered::new(),
+            deferral,
+            synced: Readiness::Waiting,
+            publish_by: None,
+            notices,
+            readiness,
+        };
+        (core, Ends { handle, endings: send_endings })
+    }
+
+    /// Runs until told to end. Dropping it ends every peer's task at once.
+    pub(crate) async fn run(mut self) {
+        let timer = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(timer);
+        let mut news = Vec::with_capacity(NEWS_AT_ONCE);
+        loop {
+            self.settle().await;
+            let deadline = [self.deferral.poll_timeout(), self.publish_by];
+            let deadline = deadline.into_iter().flatten().min();
+            if let Some(deadline) = deadline
+                && timer.deadline().into_std() != deadline
+            {
+                timer.as_mut().reset(deadline.into());
+            }
+            tokio::select! {
+                Some(command) = self.commands.recv() => self.obey(command).await,
+                count = self.news.recv_many(&mut news, NEWS_AT_ONCE) => {
+                    tracing::trace!(count, "news of peers");
+                    for event in news.drain(..) {
+                        self.hear(event).await;
+                    }
+                }
+                Some(room) = self.rooms.next() => self.on_room(room),
+                Some(_) = self.tasks.join_next() => {}
+                () = &mut timer, if deadline.is_some() => {
+                    self.deferral.handle_timeout(Instant::now());
+                }
+                // More is to be done than one wake-up may: go on as soon as others had a turn.
+                () = tokio::task::yield_now(), if self.unsettled || !self.sendable.is_empty() => {}
+                Some((ending, done)) = self.endings.recv() => {
+                    self.end(ending).await;
+                    let _ = done.send(());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Distributes what the last piece of work caused.
+    async fn settle(&mut self) {
+        let changed = !self.rib.is_settled();
+        self.distribute();
+        if changed {
+            self.all_may_send();
+        }
+        self.judge_deferral().await;
+        self.transmit();
+        self.feed_all();
+        self.publish_readiness();
+    }
+
+    async fn obey(&mut self, command: Command) {
+        // Whoever asked and did not wait for the answer does not need it.
+        match command {
+            Command::SetPeers(peers, reply) => {
+                let _ = reply.send(self.set_peers(peers).await);
+            }
+            Command::SetAnnouncements(routes, reply) => {
+                self.set_announcements(routes);
+                let _ = reply.send(());
+            }
+            Command::Announce(route, reply) => {
+                self.announce(route);
+                let _ = reply.send(());
+            }
+            Command::Withdraw(prefix, reply) => {
+                let _ = reply.send(self.withdraw(prefix));
+            }
+            Command::Peers(reply) => {
+                let _ = reply.send(self.statuses());
+            }
+            Command::Routes(query, reply) => {
+                let _ = reply.send(self.routes(&query));
+            }
+            Command::Reset { peer, soft, done } => {
+                let _ = done.send(self.reset(&peer, soft).await);
+            }
+            Command::Subscribe(reply) => {
+                let _ = reply.send(self.subscribe());
+            }
+        }
+    }
+
+    /// The deferral's end: End-of-RIB may leave, and the R bit goes (RFC 4724 section 4.1). Only
+    /// once all that came in is told, so that no subscriber is called complete before it is.
+    async fn judge_deferral(&mut self) {
+        if self.synced != Readiness::Waiting || self.unsettled {
+            return;
+        }
+        let Some(by_timer) = self.deferral.over() else { return };
+        self.synced = Readiness::InSync { by_timer };
+        self.publish_by = Some(Instant::now() + SUBSCRIBERS_PATIENCE);
+        tracing::info!(by_timer, "the first exchange with peers is complete");
+        self.rib.release_end_of_rib();
+        self.all_may_send();
+        let keys: Vec<PeerKey> = self.by_address.values().copied().collect();
+        for key in keys {
+            self.tell(key, Control::RestartOver).await;
+        }
+    }
+
+    /// Watchers of readiness hear of it only once every subscriber has taken the routes of the
+    /// first exchange, since they sweep by it what no route stands for.
+    fn publish_readiness(&mut self) {
+        let Some(by) = self.publish_by else { return };
+        if by <= Instant::now() || self.feeds.values().all(Feed::was_taken) {
+            self.publish_by = None;
+            self.readiness.send_replace(self.synced);
+        }
+    }
+
+    async fn end(&mut self, ending: Ending) {
+        self.doors.send_replace(Doors::default());
+        let keys: Vec<PeerKey> = self.by_address.values().copied().collect();
+        for key in keys {
+            let control = match &ending {
+                Ending::Leave => Control::Leave,
+                Ending::Stop(cease) => Control::Stop(cease.clone()),
+            };
+            self.tell(key, control).await;
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    fn notice(&self, notice: Notice) {
+        // Nobody may be listening.
+        let _ = self.notices.send(notice);
+    }
+}

@@ -1,0 +1,340 @@
+//! The set of peers: who is added, changed, bounced and removed, and what the listening sockets
+//! must know of them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use twill_bgp_proto::rib::{PeerKey, PeerKind};
+use twill_bgp_proto::session::{Negotiated, RestartingSide, SessionConfig, State};
+use twill_bgp_proto::types::{Families, Family};
+use twill_bgp_proto::wire::Cease;
+
+use super::Core;
+use crate::listener::{Doors, WAITING};
+use crate::peer::{self, Control, Counters, PeerId, Spec};
+use crate::plan::{Difference, Outcome, PeerChange, plan};
+use crate::settings::PeerConfig;
+
+/// Orders that a peer's task may have waiting. It takes them at once, whatever else it does.
+const ORDERS: usize = 8;
+
+/// A peer as the core knows it.
+pub(super) struct Peer {
+    pub(super) id: PeerId,
+    pub(super) config: Arc<PeerConfig>,
+    pub(super) name: Arc<str>,
+    control: mpsc::Sender<Control>,
+    door: mpsc::Sender<TcpStream>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) state: State,
+    /// While Established.
+    pub(super) live: Option<Live>,
+    pub(super) flaps: u32,
+    pub(super) last_error: Option<(SystemTime, String)>,
+    /// It was told to go down for too many prefixes, with this reason.
+    pub(super) over_limit: Option<String>,
+    /// Its session was told to end for a new configuration, with this reason.
+    pub(super) bounced: Option<String>,
+    /// Its connections may be accepted: the listening sockets hold its key, where it has one.
+    admitted: bool,
+    /// It stands in the queue of those that may be sent something.
+    pub(super) queued: bool,
+}
+
+/// An Established session.
+pub(super) struct Live {
+    pub(super) negotiated: Arc<Negotiated>,
+    pub(super) local: Option<SocketAddr>,
+    pub(super) remote: Option<SocketAddr>,
+    pub(super) since: SystemTime,
+    pub(super) transmit: mpsc::Sender<Bytes>,
+    /// It has no room, and somebody waits for it.
+    pub(super) waiting: bool,
+    pub(super) end_of_rib: Families,
+}
+
+impl Peer {
+    /// Remembers why it is down, or did not come up.
+    pub(super) fn failed(&mut self, reason: String) {
+        self.last_error = Some((SystemTime::now(), reason));
+    }
+}
+
+impl Core {
+    pub(super) fn peer_of(&self, key: PeerKey) -> Option<&Peer> {
+        self.peers.get(key.0 as usize)?.as_ref()
+    }
+
+    pub(super) fn peer_of_mut(&mut self, key: PeerKey) -> Option<&mut Peer> {
+        self.peers.get_mut(key.0 as usize)?.as_mut()
+    }
+
+    /// `None` where the peer has been removed, though its key may be in use again.
+    pub(super) fn peer_mut(&mut self, id: PeerId) -> Option<&mut Peer> {
+        self.peer_of_mut(id.key).filter(|peer| peer.id == id)
+    }
+
+    pub(super) fn peer_named(&self, name: &str) -> Option<&Peer> {
+        self.peers.iter().flatten().find(|peer| peer.config.name == name)
+    }
+
+    pub(super) async fn tell(&mut self, key: PeerKey, control: Control) {
+        if let Some(peer) = self.peer_of_mut(key) {
+            // Its task ends only when we end it, or with us.
+            let _ = peer.control.send(control).await;
+        }
+    }
+
+    /// See [`crate::Handle::set_peers`].
+    pub(super) async fn set_peers(&mut self, peers: Vec<PeerConfig>) -> Vec<PeerChange> {
+        let old: BTreeMap<IpAddr, Arc<PeerConfig>> = self
+            .peers
+            .iter()
+            .flatten()
+            .map(|peer| (peer.config.address, peer.config.clone()))
+            .collect();
+        let plan = plan(&old, peers, self.settings.asn);
+        let mut changes = plan.refused;
+        let change = |peer: &PeerConfig, outcome| PeerChange {
+            name: peer.name.clone(),
+            address: peer.address,
+            outcome,
+        };
+        for peer in plan.remove {
+            self.remove(peer.address).await;
+            changes.push(change(&peer, Outcome::Removed));
+        }
+        for (peer, difference) in plan.change {
+            let outcome = difference.outcome();
+            changes.push(change(&peer, outcome.clone()));
+            if outcome != Outcome::Unchanged {
+                self.change(peer, &difference).await;
+            }
+        }
+        for peer in plan.add {
+            changes.push(change(&peer, Outcome::Added));
+            self.add(&peer);
+        }
+        self.publish_doors();
+        let awaited: Vec<IpAddr> = self
+            .peers
+            .iter()
+            .flatten()
+            .filter(|peer| peer.config.awaited)
+            .map(|peer| peer.config.address)
+            .collect();
+        self.deferral.expect(awaited, Instant::now());
+        for change in changes.iter().filter(|change| change.outcome != Outcome::Unchanged) {
+            tracing::info!("{change}");
+        }
+        changes
+    }
+
+    fn add(&mut self, config: &Arc<PeerConfig>) {
+        let key = self.free_key();
+        self.generations += 1;
+        let id = PeerId { key, generation: self.generations };
+        let (control, take_control) = mpsc::channel(ORDERS);
+        let (door, accepted) = mpsc::channel(WAITING);
+        let counters = Arc::new(Counters::default());
+        let mut peer = Peer {
+            id,
+            name: config.name.as_str().into(),
+            config: config.clone(),
+            control,
+            door,
+            counters: counters.clone(),
+            state: State::Idle,
+            live: None,
+            flaps: 0,
+            last_error: None,
+            over_limit: None,
+            bounced: None,
+            admitted: true,
+            queued: false,
+        };
+        if let Some(password) = &config.password
+            && let Err(error) = self.listeners.set_key(config.address, password)
+        {
+            peer.admitted = false;
+            peer.failed(error.to_string());
+        }
+        self.tasks.spawn(peer::run(Spec {
+            id,
+            session: self.session_config(config),
+            config: config.clone(),
+            seed: RandomState::new().build_hasher().finish(),
+            events: self.tell_news.clone(),
+            control: take_control,
+            accepted,
+            counters,
+        }));
+        self.by_address.insert(config.address, key);
+        if let Some(slot) = self.peers.get_mut(key.0 as usize) {
+            *slot = Some(peer);
+        }
+    }
+
+    fn free_key(&mut self) -> PeerKey {
+        let index = self.peers.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.peers.push(None);
+            self.peers.len() - 1
+        });
+        PeerKey(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    async fn remove(&mut self, address: IpAddr) {
+        let Some(key) = self.by_address.remove(&address) else { return };
+        self.tell(key, Control::Stop(Cease::PeerDeconfigured)).await;
+        let Some(peer) = self.peers.get_mut(key.0 as usize).and_then(Option::take) else { return };
+        if peer.config.password.is_some()
+            && let Err(error) = self.listeners.remove_key(address)
+        {
+            tracing::warn!(%address, %error, "a key stays on the listening sockets");
+        }
+        self.deferral.down(address);
+        self.rib.peer_removed(key);
+        self.received = Instant::now();
+    }
+
+    async fn change(&mut self, config: Arc<PeerConfig>, difference: &Difference) {
+        let address = config.address;
+        let Some(&key) = self.by_address.get(&address) else { return };
+        let session = Box::new(self.session_config(&config));
+        let Some(peer) = self.peers.get_mut(key.0 as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        let old = std::mem::replace(&mut peer.config, config.clone());
+        peer.name = config.name.as_str().into();
+        if old.password != config.password {
+            let set = match &config.password {
+                Some(password) => self.listeners.set_key(address, password),
+                None => self.listeners.remove_key(address),
+            };
+            peer.admitted = set.is_ok();
+            if let Err(error) = set {
+                peer.failed(error.to_string());
+            }
+        }
+        let policy_changed = old.import != config.import || old.export != config.export;
+        let live = peer.live.is_some();
+        let bounce = !difference.bounce.is_empty();
+        if live && bounce {
+            let keys = difference.bounce.join(", ");
+            peer.bounced = Some(format!("configuration changed: {keys}"));
+        }
+        let control = Control::Configure { config: config.clone(), session, bounce };
+        self.tell(key, control).await;
+        if policy_changed && live && !bounce {
+            self.rib.set_policies(key, config.import.clone(), config.export.clone());
+            self.received = Instant::now();
+            self.may_send(key);
+        }
+        if old.max_prefixes != config.max_prefixes {
+            self.hold_to_limit(key).await;
+        }
+    }
+
+    /// Addresses whose connections are accepted, and where they go.
+    fn publish_doors(&self) {
+        let doors: HashMap<IpAddr, mpsc::Sender<TcpStream>> = self
+            .peers
+            .iter()
+            .flatten()
+            .filter(|peer| peer.admitted)
+            .map(|peer| (peer.config.address, peer.door.clone()))
+            .collect();
+        self.doors.send_replace(Doors::new(doors));
+        let least = |ipv4: bool| {
+            let peers = self.peers.iter().flatten().map(|peer| &peer.config);
+            let family = peers.filter(|peer| peer.address.is_ipv4() == ipv4);
+            family.map(|peer| peer.ttl.least_accepted()).min().unwrap_or(0)
+        };
+        self.listeners.set_least_ttl(least(true), least(false));
+    }
+
+    fn session_config(&self, peer: &PeerConfig) -> SessionConfig {
+        SessionConfig {
+            local_asn: self.settings.asn,
+            peer_asn: peer.asn,
+            router_id: self.settings.router_id,
+            hold_time: peer.hold_time,
+            connect_retry: peer.connect_retry,
+            families: peer.families,
+            passive: peer.passive,
+            graceful_restart: self.settings.restart_time.map(|restart_time| RestartingSide {
+                restart_time,
+                restarted: self.deferral.over().is_none(),
+                forwarding: self.settings.preserved,
+            }),
+        }
+    }
+
+    /// How a peer stands to us: what is configured counts only within our AS.
+    pub(super) fn kind(&self, peer: &PeerConfig) -> PeerKind {
+        match (peer.asn == self.settings.asn, peer.kind) {
+            (false, _) => PeerKind::External,
+            (true, PeerKind::Client) => PeerKind::Client,
+            (true, _) => PeerKind::Internal,
+        }
+    }
+
+    /// Ends a session that brought more prefixes than its peer may send (RFC 4486).
+    pub(super) async fn hold_to_limit(&mut self, key: PeerKey) {
+        let Some(peer) = self.peer_of(key) else { return };
+        let Some(maximum) = peer.config.max_prefixes else { return };
+        if peer.live.is_none() || peer.over_limit.is_some() {
+            return;
+        }
+        let Some((family, count)) = Family::ALL
+            .into_iter()
+            .map(|family| (family, self.rib.counters(key, family).received))
+            .find(|&(_, count)| count > maximum.limit)
+        else {
+            return;
+        };
+        let reason = match maximum.restart_after {
+            Some(after) => format!(
+                "it sent {count} {family} prefixes, its limit is {}; tried again after {after:?}",
+                maximum.limit
+            ),
+            None => format!(
+                "it sent {count} {family} prefixes, its limit is {}; down until `twill reset {}` \
+                 or a higher limit",
+                maximum.limit, peer.config.name
+            ),
+        };
+        if let Some(peer) = self.peer_of_mut(key) {
+            peer.over_limit = Some(reason);
+        }
+        let restart_after = maximum.restart_after;
+        self.tell(key, Control::TooManyPrefixes { restart_after }).await;
+    }
+
+    /// See [`crate::Handle::reset`].
+    pub(super) async fn reset(&mut self, name: &str, soft: bool) -> bool {
+        let Some(peer) = self.peer_named(name) else { return false };
+        let key = peer.id.key;
+        if !soft {
+            self.tell(key, Control::Reset).await;
+            return true;
+        }
+        let Some(live) = &peer.live else { return false };
+        let families = live.negotiated.codec.families;
+        let can_ask = live.negotiated.route_refresh;
+        for family in families.iter() {
+            self.rib.refresh(key, family);
+        }
+        self.may_send(key);
+        if can_ask {
+            self.tell(key, Control::AskAgain(families)).await;
+        }
+        can_ask
+    }
+}
