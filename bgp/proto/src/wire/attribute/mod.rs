@@ -216,7 +216,7 @@ pub(super) fn decode_all(
         match Raw::read(&mut field) {
             Ok(raw) => decode_one(codec, &raw, &mut decoded, faults)?,
             Err(Truncated) => {
-                overrun(start.remaining(), faults)?;
+                overrun(start.remaining(), &mut decoded, faults)?;
                 break;
             }
         }
@@ -227,8 +227,9 @@ pub(super) fn decode_all(
 /// The last attribute reaches beyond the field, or is no whole header (RFC 7606 section 4). The
 /// routes are still known, unless it is the one that holds them.
 #[cold]
-fn overrun(data: &[u8], faults: &mut Faults) -> Result<(), MessageError> {
+fn overrun(data: &[u8], decoded: &mut Decoded, faults: &mut Faults) -> Result<(), MessageError> {
     let code = data.get(1).copied().unwrap_or(0);
+    decoded.seen.insert(code);
     let known = descriptor(code);
     let verdict =
         if is_multiprotocol(code) { Verdict::SessionReset } else { Verdict::TreatAsWithdraw };

@@ -1,7 +1,7 @@
 //! MP_REACH_NLRI, 14 (RFC 4760 section 3): routes of any family with their next hop, IPv6 by
 //! RFC 2545, IPv4 with IPv6 next hops by RFC 8950.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bytes::{BufMut, BytesMut};
 
@@ -89,7 +89,7 @@ fn decode_next_hop(family: Family, codec: &Codec, octets: &[u8]) -> Option<NextH
         return Some(NextHop::V6 { global, link_local: None });
     }
     let second = Ipv6Addr::from(<[u8; 16]>::try_from(rest).ok()?);
-    let link_local = second.is_unicast_link_local().then_some(second);
+    let link_local = Some(second).filter(|second| is_link_local(*second, global));
     // Some send :: where they have no global address.
     match link_local {
         Some(only) if global.is_unspecified() => {
@@ -97,6 +97,11 @@ fn decode_next_hop(family: Family, codec: &Codec, octets: &[u8]) -> Option<NextH
         }
         _ => Some(NextHop::V6 { global, link_local }),
     }
+}
+
+/// Whether `second` may stand beside `global`.
+fn is_link_local(second: Ipv6Addr, global: Ipv6Addr) -> bool {
+    second.is_unicast_link_local() && second != global
 }
 
 /// Begins the attribute up to its NLRI; returns what `finish_long` wants.
@@ -115,8 +120,7 @@ pub(in super::super) fn encode_head(
         }
         NextHop::V6 { global, link_local } => {
             // RFC 2545 section 3: a link-local address never stands without the global one.
-            let link_local = link_local
-                .filter(|link_local| is_host(IpAddr::V6(*link_local)) && *link_local != global);
+            let link_local = link_local.filter(|second| is_link_local(*second, global));
             out.put_u8(if link_local.is_some() { 32 } else { 16 });
             out.put_slice(&global.octets());
             if let Some(link_local) = link_local {
