@@ -242,3 +242,6 @@ fn accept(name: impl Into<Arc<str>>, when: Vec<Match>, sets: Vec<Set>) -> Rule {
 fn reject(name: impl Into<Arc<str>>, when: Vec<Match>) -> Rule {
     Rule { name: name.into(), when, then: Then::Reject }
 }
+
+#[cfg(test)]
+mod tests;
