@@ -8,6 +8,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod desired;
 pub mod kernel;
 pub mod reconcile;

@@ -3,6 +3,7 @@
 
 mod check;
 mod completions;
+pub(crate) mod human;
 
 use std::process::ExitCode;
 

@@ -1,0 +1,56 @@
+//! What control reads. Everything here is somebody else's, and only looked at.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{broadcast, watch};
+
+use super::Speaker;
+use super::metrics::InstallTimes;
+use crate::reconcile::report::{ConfigReport, FibReport, HostReport, KernelNotice};
+use crate::source::Snapshot;
+
+/// What the agent gives to [`super::run`].
+#[derive(Clone)]
+pub struct Backend {
+    /// The BGP speaker; `Arc::new(handle)`.
+    pub speaker: Arc<dyn Speaker>,
+    /// The world as configured.
+    pub snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// How the newest configuration was taken.
+    pub config: watch::Receiver<Arc<ConfigReport>>,
+    /// Our routes in the kernel.
+    pub fib: watch::Receiver<Arc<FibReport>>,
+    /// The host's settings.
+    pub host: watch::Receiver<Arc<HostReport>>,
+    /// What happens to the kernel's routes; each listener subscribes for itself.
+    pub kernel: broadcast::Sender<KernelNotice>,
+    /// How long routes took into the kernel, told by the owner of the routes.
+    pub installs: InstallTimes,
+    /// When the agent started.
+    pub started: Instant,
+    /// Of the agent.
+    pub version: &'static str,
+}
+
+impl Backend {
+    /// The configured world, as it is now.
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Our routes in the kernel, as they are now.
+    pub(super) fn fib(&self) -> Arc<FibReport> {
+        self.fib.borrow().clone()
+    }
+
+    /// The host's settings, as they are now.
+    pub(super) fn host(&self) -> Arc<HostReport> {
+        self.host.borrow().clone()
+    }
+
+    /// How the newest configuration was taken.
+    pub(super) fn config(&self) -> Arc<ConfigReport> {
+        self.config.borrow().clone()
+    }
+}

@@ -1,0 +1,125 @@
+//! `GET /v1/status`: everything in one document. Pure.
+
+use std::time::Duration;
+
+use twill_bgp::PeerStatus;
+use twill_bgp::proto::session::State;
+
+use super::{api, timestamp, view};
+use crate::reconcile::report::{ConfigReport, FibReport, HostReport};
+use crate::source::Snapshot;
+
+/// Of the errors of sessions, how many are shown.
+const NEWEST_ERRORS: usize = 5;
+
+/// What a status is made of.
+pub(super) struct Parts<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) peers: &'a [PeerStatus],
+    pub(super) fib: &'a FibReport,
+    pub(super) host: &'a HostReport,
+    pub(super) config: &'a ConfigReport,
+    /// Of control itself: an HTTP address that is taken.
+    pub(super) control: Option<String>,
+    pub(super) uptime: Duration,
+    pub(super) version: &'a str,
+}
+
+pub(super) fn status(parts: &Parts<'_>) -> api::Status {
+    let Parts { snapshot, peers, fib, host, config, .. } = parts;
+    let established = peers.iter().filter(|peer| peer.state == State::Established).count();
+    let problems = problems(parts);
+    let ready = not_ready(fib, host).is_empty();
+    api::Status {
+        node: snapshot.node.name.clone(),
+        asn: snapshot.node.asn.get(),
+        router_id: snapshot.router_id.to_ipv4(),
+        ready,
+        healthy: ready && problems.is_empty(),
+        peers: api::PeerTotals { configured: peers.len(), established },
+        routes: api::RouteTotals {
+            expected: fib.installed.len().saturating_add(fib.missing.len()),
+            installed: fib.installed.len(),
+            missing: fib.missing.len(),
+            unexpected: fib.unexpected.len(),
+            stale: fib.stale.len(),
+            rejected: peers.iter().flat_map(|peer| peer.rejected).map(u64::from).sum(),
+        },
+        uptime_seconds: parts.uptime.as_secs(),
+        version: parts.version.to_owned(),
+        config: api::Config {
+            loaded_at: config.loaded_at.map(timestamp::format),
+            refused: config.refused.clone(),
+            warnings: config.warnings.clone(),
+        },
+        problems,
+        last_errors: last_errors(peers),
+        synced_at: fib.synced_at.map(timestamp::format),
+        sync_seconds: fib.last_sync.as_secs_f64(),
+        host_changes: host.changed.clone(),
+    }
+}
+
+/// Why this node is not ready to route; empty where it is.
+pub(super) fn not_ready(fib: &FibReport, host: &HostReport) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if !fib.ready {
+        reasons.push("routes: the first exchange is not over, or its routes are not installed");
+    }
+    if !host.ready {
+        reasons.push("host: bridge, addresses or interface settings are not in place");
+    }
+    reasons.into_iter().map(str::to_owned).collect()
+}
+
+/// What is wrong, worst first.
+fn problems(parts: &Parts<'_>) -> Vec<String> {
+    let Parts { snapshot, peers, fib, host, config, control, .. } = parts;
+    let mut problems = not_ready(fib, host);
+    problems.extend(config.refused.as_ref().map(|why| {
+        format!("the newest configuration was refused and the one before is in force: {why}")
+    }));
+    problems.extend(control.clone());
+    problems.extend(host.problems.iter().cloned());
+    problems.extend(fib.problems.iter().cloned());
+    let missing = fib.missing.iter().map(|route| match &route.reason {
+        Some(reason) => format!("route {} is missing: {reason}", route.prefix),
+        None => format!("route {} is missing; see `twill fib`", route.prefix),
+    });
+    // A reason that the owner of the routes has told as a problem already is not told twice.
+    for line in missing {
+        if !problems.iter().any(|problem| line.ends_with(problem.as_str())) {
+            problems.push(line);
+        }
+    }
+    problems.extend(fib.unexpected.iter().map(|route| {
+        format!("route {} should not be in the kernel, and is about to go", route.prefix)
+    }));
+    let mut down: Vec<&PeerStatus> =
+        peers.iter().filter(|peer| peer.state != State::Established).collect();
+    down.sort_by_key(|peer| &peer.config.name);
+    problems.extend(down.into_iter().map(|peer| {
+        let kind = if snapshot.nodes.contains_key(&peer.config.name) { "node" } else { "router" };
+        let why = view::down_because(peer).unwrap_or_default();
+        format!("no session with {kind} {}: {why}", peer.config.name)
+    }));
+    problems
+}
+
+/// The newest first, each peer's last.
+fn last_errors(peers: &[PeerStatus]) -> Vec<api::PeerError> {
+    let mut errors: Vec<_> = peers
+        .iter()
+        .filter_map(|peer| peer.last_error.as_ref().map(|(at, error)| (at, peer, error)))
+        .collect();
+    errors.sort_by(|one, other| other.0.cmp(one.0));
+    errors
+        .into_iter()
+        .take(NEWEST_ERRORS)
+        .map(|(at, peer, error)| api::PeerError {
+            peer: peer.config.name.clone(),
+            at: timestamp::format(*at),
+            error: error.clone(),
+        })
+        .collect()
+}
