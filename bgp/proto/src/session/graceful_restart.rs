@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_last_capability_counts() {
-        let mut open = open_of(&config(1, 2));
+        let mut open = open_of(&config(1));
         open.capabilities = vec![
             capability(true, &[(Family::Ipv4Unicast, true)]),
             capability(false, &[(Family::Ipv6Unicast, false)]),
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn no_capability_says_nothing() {
-        let mut open = open_of(&config(1, 2));
+        let mut open = open_of(&config(1));
         open.capabilities.clear();
         assert_eq!(offer_of(&open), None);
     }

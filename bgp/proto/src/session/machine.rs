@@ -13,7 +13,7 @@ use super::{
     Action, Direction, DownReason, Event, Negotiated, Passive, Retained, SessionConfig, State,
 };
 use crate::types::{Families, HoldTime};
-use crate::wire::{Capability, Message, Notification};
+use crate::wire::{Capability, Cease, Message, Notification};
 
 /// The HoldTimer while we wait for an OPEN (RFC 4271 section 8.2.2).
 pub const OPEN_HOLD_TIME: Duration = Duration::from_secs(4 * 60);
@@ -205,7 +205,8 @@ impl Session {
         self.failures.max(self.failed_dials)
     }
 
-    /// Why the session was lost or did not come up, the latest first; at most [`REASONS_KEPT`].
+    /// Why the session was lost or did not come up, the latest first, each with its last time; at
+    /// most [`REASONS_KEPT`] different ones.
     pub fn reasons(&self) -> impl Iterator<Item = (Instant, &DownReason)> {
         self.reasons.iter().map(|(at, reason)| (*at, reason))
     }
@@ -219,6 +220,7 @@ impl Session {
     }
 
     fn remember(&mut self, reason: DownReason, now: Instant) {
+        self.reasons.retain(|(_, known)| *known != reason);
         self.reasons.truncate(REASONS_KEPT - 1);
         self.reasons.push_front((now, reason));
     }
@@ -249,6 +251,14 @@ impl Session {
         let limit = self.backoff_after(self.failed_dials).max(DIAL_LIMIT);
         self.set_jittered(Timer::ConnectRetry, now, limit);
         self.act(Action::Connect);
+    }
+
+    /// Goes on listening, and dials after the back-off, unless the peer is to dial.
+    pub(super) fn dial_after(&mut self, failures: u32, now: Instant) {
+        if self.config.passive == Passive::No {
+            let wait = self.backoff_after(failures);
+            self.set_jittered(Timer::ConnectRetry, now, wait);
+        }
     }
 
     pub(super) fn backoff_after(&self, failures: u32) -> Duration {
@@ -292,7 +302,7 @@ impl Session {
             Connection::Closed => return,
             Connection::Dialing => self.timers.stop(Timer::ConnectRetry),
             Connection::OpenSent(_) | Connection::OpenConfirm(_) => {
-                let cease = super::fault::cease(&crate::wire::Cease::ConnectionCollision);
+                let cease = Notification::cease(&Cease::ConnectionCollision);
                 self.send(direction, Message::Notification(cease));
             }
             Connection::Established(lost) => self.lost(&lost, DownReason::Replaced, now),
@@ -336,14 +346,12 @@ impl Session {
             Damping::None => {}
             Damping::Transport if was_established => {
                 self.failures = self.failures.saturating_add(1);
-                let wait = self.backoff_after(self.failures);
-                self.set_jittered(Timer::ConnectRetry, now, wait);
+                self.dial_after(self.failures, now);
             }
             Damping::Transport => {
                 if direction == Direction::Outgoing {
                     self.failed_dials = self.failed_dials.saturating_add(1);
-                    let wait = self.backoff_after(self.failed_dials);
-                    self.set_jittered(Timer::ConnectRetry, now, wait);
+                    self.dial_after(self.failed_dials, now);
                 }
             }
             Damping::Fault => {
@@ -436,12 +444,10 @@ impl Session {
         if self.slots.furthest() >= State::OpenConfirm {
             self.timers.stop(Timer::ConnectRetry);
         } else if self.phase == Phase::Running
-            && self.config.passive == Passive::No
             && self.timers.deadline(Timer::ConnectRetry).is_none()
             && self.slots.get(Direction::Outgoing).is_closed()
         {
-            let wait = self.backoff_after(self.failed_dials);
-            self.set_jittered(Timer::ConnectRetry, now, wait);
+            self.dial_after(self.failed_dials, now);
         }
         let state = self.state();
         if state != self.reported {

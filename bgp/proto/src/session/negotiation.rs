@@ -5,7 +5,7 @@ use super::fault::{self, Fault};
 use super::graceful_restart::offer_of;
 use super::refusal::Refused;
 use super::{Direction, Negotiated, RestartingSide, SessionConfig};
-use crate::types::{Asn, Families, Family};
+use crate::types::{Families, Family};
 use crate::wire::{Capability, Codec, GracefulRestartFamily, Open};
 
 /// The OPEN that we send: all that is configured, less what the peer has refused before.
@@ -50,7 +50,7 @@ pub(super) fn negotiate(
     sent: &Open,
     open: Open,
 ) -> Result<Negotiated, Fault> {
-    let claimed = claimed_asn(&open);
+    let claimed = open.asn();
     if claimed != Some(config.peer_asn) {
         return Err(fault::bad_peer_as(config.peer_asn, claimed));
     }
@@ -81,15 +81,6 @@ pub(super) fn negotiate(
         retained: Families::NONE,
         open,
     })
-}
-
-/// The AS that an OPEN claims: the four-octet capability wins over the field. `None` for 0.
-fn claimed_asn(open: &Open) -> Option<Asn> {
-    let four_octets = open.capabilities.iter().find_map(|capability| match capability {
-        Capability::FourOctetAsn(asn) => Some(*asn),
-        _ => None,
-    });
-    Asn::new(four_octets.unwrap_or(u32::from(open.asn)))
 }
 
 /// The families that an OPEN offers: without a multiprotocol capability IPv4 unicast alone.

@@ -3,12 +3,11 @@
 
 use std::time::Instant;
 
-use super::backoff::FIRST_RETRY;
 use super::machine::{Phase, STABLE_AFTER, Session};
 use super::refusal::Refused;
 use super::timer::Timer;
-use super::{Direction, DownReason, Passive, SessionConfig, State, fault};
-use crate::wire::Cease;
+use super::{Direction, DownReason, Passive, SessionConfig, State};
+use crate::wire::{Cease, Notification};
 
 impl SessionConfig {
     /// What of `new` a session of this configuration cannot take over while it is up, in words;
@@ -45,7 +44,7 @@ impl Session {
 
     /// Event 2.
     pub(super) fn stop(&mut self, cease: Cease, now: Instant) {
-        let notification = fault::cease(&cease);
+        let notification = Notification::cease(&cease);
         self.close_all(&DownReason::Local(cease), Some(&notification), now);
         self.forget_stale(self.stale);
         self.forget_failures();
@@ -66,7 +65,7 @@ impl Session {
             }
             None => self.forget_failures(),
         }
-        let notification = fault::cease(&cease);
+        let notification = Notification::cease(&cease);
         self.close_all(&DownReason::Local(cease), Some(&notification), now);
         self.hold(now);
     }
@@ -117,11 +116,9 @@ impl Session {
             Phase::Stopped => {}
             Phase::Held => self.run(now),
             Phase::Running if self.slots.furthest() >= State::OpenSent => {
-                let notification = fault::cease(&Cease::OtherConfigurationChange);
+                let notification = Notification::cease(&Cease::OtherConfigurationChange);
                 self.close_all(&DownReason::Reconfigured(what), Some(&notification), now);
-                if self.config.passive == Passive::No {
-                    self.set_jittered(Timer::ConnectRetry, now, FIRST_RETRY);
-                }
+                self.dial_after(1, now);
             }
             Phase::Running => {}
         }

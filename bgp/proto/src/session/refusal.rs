@@ -70,17 +70,10 @@ enum Kind {
 
 impl Kind {
     fn of(capability: &Capability) -> Kind {
-        Kind::Code(match capability {
-            Capability::Multiprotocol(family) => return Kind::Family(*family),
-            Capability::RouteRefresh => 2,
-            Capability::ExtendedNextHop(_) => 5,
-            Capability::ExtendedMessage => 6,
-            Capability::Role(_) => 9,
-            Capability::GracefulRestart { .. } => 64,
-            Capability::FourOctetAsn(_) => 65,
-            Capability::EnhancedRouteRefresh => 70,
-            Capability::Unknown { code, .. } => *code,
-        })
+        match capability {
+            Capability::Multiprotocol(family) => Kind::Family(*family),
+            other => Kind::Code(other.code()),
+        }
     }
 }
 

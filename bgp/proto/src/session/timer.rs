@@ -73,6 +73,14 @@ impl Timers {
         self.0.iter().flatten().min().copied()
     }
 
+    /// Stops all but `timer`, so that a test sees it expire alone.
+    #[cfg(test)]
+    pub(super) fn only(&mut self, timer: Timer) {
+        for other in Timer::ALL.into_iter().filter(|other| *other != timer) {
+            self.stop(other);
+        }
+    }
+
     /// Takes the timer that ran out first, if one has by `now`.
     pub(super) fn take_expired(&mut self, now: Instant) -> Option<Timer> {
         let (deadline, timer) = Timer::ALL

@@ -5,9 +5,9 @@ use std::time::Instant;
 use super::connection::Connection;
 use super::machine::{Damping, Ending, OPEN_HOLD_TIME, Phase, Session};
 use super::timer::Timer;
-use super::{Action, Direction, DownReason, State, TcpFailure, fault};
+use super::{Action, Direction, DownReason, State, TcpFailure};
 use crate::types::HoldTime;
-use crate::wire::Message;
+use crate::wire::{Message, Notification};
 
 impl Session {
     /// Events 16 and 17. A connection that nobody waits for is closed.
@@ -73,7 +73,7 @@ impl Session {
         };
         let ending = Ending {
             reason: DownReason::HoldTimer(hold_time),
-            say: Some(fault::hold_timer_expired()),
+            say: Some(Notification::hold_timer_expired()),
             damping: Damping::Fault,
         };
         self.end(direction, ending, now);

@@ -1,12 +1,20 @@
 //! Tests of the state machine as a whole; those of one room stand in the room.
 
+mod collisions;
+mod damping;
+mod property;
+mod restarts;
+mod scripted;
+mod table;
+mod world;
+
 use std::net::Ipv4Addr;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use super::negotiation::our_open;
 use super::refusal::Refused;
-use super::{Passive, SessionConfig};
+use super::{Passive, RestartingSide, SessionConfig};
 use crate::types::{Asn, Families, HoldTime, RouterId};
 use crate::wire::Open;
 
@@ -17,19 +25,30 @@ pub(super) fn epoch() -> Instant {
     *EPOCH
 }
 
-/// A router of AS 64512 with the identifier 10.0.0.`local`, and its peer 10.0.0.`peer` of the
-/// same AS.
-pub(super) fn config(local: u8, _peer: u8) -> SessionConfig {
+pub(super) fn asn(number: u32) -> Asn {
+    Asn::new(number).unwrap()
+}
+
+/// A router of AS 64512 with the identifier 10.0.0.`id`, whose peer is of the same AS.
+pub(super) fn config(id: u8) -> SessionConfig {
     SessionConfig {
-        local_asn: Asn::new(64512).unwrap(),
-        peer_asn: Asn::new(64512).unwrap(),
-        router_id: RouterId::new(Ipv4Addr::new(10, 0, 0, local)).unwrap(),
+        local_asn: asn(64512),
+        peer_asn: asn(64512),
+        router_id: RouterId::new(Ipv4Addr::new(10, 0, 0, id)).unwrap(),
         hold_time: HoldTime::DEFAULT,
         connect_retry: Duration::from_secs(5),
         families: Families::ALL,
         passive: Passive::No,
         graceful_restart: None,
     }
+}
+
+/// As [`config`], with graceful restart; `forwarding` and `restarted` as after a restart that
+/// found all routes in the kernel.
+pub(super) fn graceful(id: u8, restarted: bool) -> SessionConfig {
+    let forwarding = if restarted { Families::ALL } else { Families::NONE };
+    let side = RestartingSide { restart_time: Duration::from_secs(120), restarted, forwarding };
+    SessionConfig { graceful_restart: Some(side), ..config(id) }
 }
 
 /// The OPEN of a router so configured.
