@@ -72,6 +72,22 @@ impl fmt::Display for LargeCommunity {
     }
 }
 
+impl FromStr for LargeCommunity {
+    type Err = &'static str;
+
+    /// `AS:VALUE:VALUE`, each 0 to 4294967295.
+    fn from_str(text: &str) -> Result<LargeCommunity, &'static str> {
+        const EXPECTED: &str = "expected AS:VALUE:VALUE, each 0 to 4294967295";
+        let mut fields = text.split(':').map(str::parse::<u32>);
+        match (fields.next(), fields.next(), fields.next(), fields.next()) {
+            (Some(Ok(global)), Some(Ok(local1)), Some(Ok(local2)), None) => {
+                Ok(LargeCommunity { global, local1, local2 })
+            }
+            _ => Err(EXPECTED),
+        }
+    }
+}
+
 /// An extended community (RFC 4360), kept as it came.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ExtendedCommunity(pub [u8; 8]);

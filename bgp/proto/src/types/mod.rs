@@ -7,6 +7,8 @@ mod family;
 mod hold_time;
 mod prefix;
 mod router_id;
+#[cfg(test)]
+mod tests;
 
 pub use asn::Asn;
 pub use attributes::{

@@ -91,6 +91,11 @@ proptest! {
         prop_assert_eq!(read, messages);
     }
 
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
     /// More routes than one message holds: every message is within the limit and as full as can
     /// be, and nothing is lost, doubled or put out of order.
     #[test]
