@@ -8,10 +8,11 @@ use std::path::Path;
 
 /// What the core may be built from. None of them can open a socket, spawn a task or read a clock
 /// by itself.
-const DEPENDENCIES: [&str; 4] = ["bytes", "hashbrown", "nom", "thiserror"];
+const DEPENDENCIES: [&str; 3] = ["bytes", "hashbrown", "thiserror"];
 
-/// What its tests may use besides.
-const DEV_DEPENDENCIES: [&str; 1] = ["proptest"];
+/// What its tests may use besides. bgpkit-parser reads messages and nothing else here: its
+/// features that fetch files are off.
+const DEV_DEPENDENCIES: [&str; 2] = ["bgpkit-parser", "proptest"];
 
 /// What would end the proof, wherever it stood: runtimes, sockets, netlink, Kubernetes.
 const BANNED: [&str; 20] = [
