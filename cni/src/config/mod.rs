@@ -65,7 +65,7 @@ pub struct Route {
 }
 
 /// One attachment of a network.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Attachment {
     /// CNI_CONTAINERID of its ADD.
     pub container_id: String,

@@ -25,7 +25,7 @@ pub enum Step {
     /// RTM_GETADDR.
     ListAddresses(InterfaceName),
     /// RTM_GETROUTE.
-    FindRoute(Cidr),
+    ListRoutes(InterfaceName),
     /// RTM_NEWLINK of kind bridge.
     CreateBridge(InterfaceName),
     /// RTM_NEWLINK of kind veth, its peer in the pod.
@@ -45,7 +45,7 @@ impl fmt::Display for Step {
         match self {
             Self::FindLink(name) => write!(f, "look up {name}"),
             Self::ListAddresses(name) => write!(f, "list the addresses of {name}"),
-            Self::FindRoute(to) => write!(f, "look up the route to {to}"),
+            Self::ListRoutes(name) => write!(f, "list the routes of {name}"),
             Self::CreateBridge(name) => write!(f, "create bridge {name}"),
             Self::CreatePair(name) => write!(f, "create veth pair {name}"),
             Self::Configure(name) => write!(f, "configure {name}"),

@@ -9,12 +9,16 @@ mod bridge;
 pub mod message;
 mod name;
 mod netlink;
+mod pod;
 mod query;
 
 pub use bridge::{BridgeSpec, BridgeState, ensure_bridge};
 pub use name::{HOST_PREFIX, InterfaceName, MAX_NAME, Mac, NameError, PairNames};
 pub use netlink::{LinkError, Netlink};
-pub use query::{Link, addresses, find_link};
+pub use pod::{HostEnd, PodEnd, delete, delete_existing, set_up};
+pub use query::{Link, addresses, find_link, routes};
+
+pub(crate) use bridge::ensure;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

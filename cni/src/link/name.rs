@@ -8,6 +8,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::hash::{digest, mix};
+
 /// Longest interface name: IFNAMSIZ without the zero.
 pub const MAX_NAME: usize = 15;
 
@@ -132,25 +134,6 @@ impl PairNames {
             pod_mac: Mac::local(mix(digest ^ 2)),
         }
     }
-}
-
-/// FNV-1a over parts and a separator that none of them holds, then mixed. It must never change:
-/// a pod's DEL may be run by a newer plugin than its ADD.
-fn digest(parts: &[&str]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for part in parts {
-        for byte in part.bytes().chain([0]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    mix(hash)
-}
-
-/// The finalizer of MurmurHash3: every input bit reaches every output bit.
-fn mix(mut hash: u64) -> u64 {
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::link::{InterfaceName, Mac};
 
 const LINK_FIXED: usize = 16;
 const ADDRESS_FIXED: usize = 8;
+const ROUTE_FIXED: usize = 12;
 /// RTEXT_FILTER_SKIP_STATS: counters are not asked for.
 const SKIP_STATISTICS: u32 = 1 << 3;
 
@@ -88,6 +89,44 @@ pub fn addresses(
         }
     })?;
     Ok(found)
+}
+
+/// The routes out of a link, both families, of all tables but the local one: where to, and by whom.
+///
+/// # Errors
+/// The kernel refused.
+pub fn routes(
+    netlink: &mut Netlink,
+    name: InterfaceName,
+    index: u32,
+) -> Result<Vec<(Cidr, Option<IpAddr>)>, LinkError> {
+    let mut found = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        let mut batch = Batch::new();
+        let dump = libc::NLM_F_DUMP;
+        batch.push(Step::ListRoutes(name), Tolerate::Nothing, libc::RTM_GETROUTE, dump, |m| {
+            m.raw(&[family as u8, 0, 0, 0]);
+            m.raw(&[0; ROUTE_FIXED - 4]);
+        });
+        netlink.ask(&batch, |_, message| {
+            let attributes = message.attributes(ROUTE_FIXED);
+            let local = message.body.get(4) == Some(&libc::RT_TABLE_LOCAL);
+            let device = attributes.value_of(libc::RTA_OIF).and_then(u32_of);
+            if !local && device == Some(index) {
+                found.extend(read_route(message));
+            }
+        })?;
+    }
+    Ok(found)
+}
+
+fn read_route(message: &Message<'_>) -> Option<(Cidr, Option<IpAddr>)> {
+    let attributes = message.attributes(ROUTE_FIXED);
+    let ipv6 = i32::from(*message.body.first()?) == libc::AF_INET6;
+    let any = if ipv6 { Cidr::DEFAULT_V6 } else { Cidr::DEFAULT_V4 };
+    let to = attributes.value_of(libc::RTA_DST).map_or(Some(any.address()), ip_of)?;
+    let gateway = attributes.value_of(libc::RTA_GATEWAY).and_then(ip_of);
+    Some((Cidr::new(to, *message.body.get(1)?)?, gateway))
 }
 
 fn read_address(message: &Message<'_>) -> Option<Cidr> {

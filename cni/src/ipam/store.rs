@@ -1,0 +1,419 @@
+//! The files of one network, under its lock. See the parent's essay for what each is.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::config::Range;
+use crate::hash::digest;
+use crate::ipam::allocator::Choice;
+use crate::ipam::clock::Uptime;
+use crate::ipam::released::{Released, ReleasedFile};
+use crate::ipam::{Holder, IpamError};
+
+/// Between container id and interface, as the reference writes it on every system.
+const LINE_BREAK: &str = "\r\n";
+const STATE_MAGIC: &[u8; 8] = b"twilsta1";
+/// Sets whose use is remembered; the walk of further ones starts anew each time.
+const STATE_SETS: usize = 8;
+const BOOT_LENGTH: usize = 36;
+const STATE_SIZE: usize = 8 + BOOT_LENGTH + 4 + 8 * STATE_SETS;
+/// NAME_MAX.
+const LONGEST_NAME: usize = 255;
+
+/// A lease as it is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The address.
+    pub address: IpAddr,
+    /// CNI_CONTAINERID; empty for a file that says nothing.
+    pub container_id: String,
+    /// CNI_IFNAME; empty in leases of old versions of the reference.
+    pub interface: String,
+    /// When the file was written.
+    pub since: Option<SystemTime>,
+}
+
+impl Lease {
+    fn read(path: &Path, address: IpAddr) -> io::Result<Self> {
+        let text = fs::read_to_string(path)?;
+        let (container_id, interface) = text.split_once(LINE_BREAK).unwrap_or((&text, ""));
+        Ok(Self {
+            address,
+            container_id: container_id.trim().to_owned(),
+            interface: interface.trim().to_owned(),
+            since: None,
+        })
+    }
+
+    /// Whether it is this holder's; old leases name the container alone.
+    pub fn is_of(&self, holder: Holder<'_>) -> bool {
+        self.container_id == holder.container_id
+            && (self.interface == holder.interface || self.interface.is_empty())
+    }
+}
+
+/// A choice, with the records it was made from.
+pub(crate) struct Chosen {
+    pub(crate) choice: Choice,
+    pub(crate) released: Released,
+}
+
+/// The directory of a network, locked until dropped.
+pub(crate) struct Store {
+    directory: PathBuf,
+    _lock: Flock<File>,
+    state: State,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct State {
+    boot: [u8; BOOT_LENGTH],
+    /// Per set, a digest of the ranges that have no address left that was never used; 0: unknown.
+    used_up: [u64; STATE_SETS],
+}
+
+/// Names what failed.
+fn failed<'a>(what: &'static str, path: &'a Path) -> impl Fn(io::Error) -> IpamError + 'a {
+    move |error| IpamError::Io { what, path: path.to_owned(), error }
+}
+
+fn unless_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+impl Store {
+    /// Locks the directory, which is made if missing, and frees what is of an earlier boot.
+    pub(crate) fn open(directory: &Path) -> Result<Self, IpamError> {
+        let lock = match Self::lock(directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let mut builder = fs::DirBuilder::new();
+                let made = builder.recursive(true).mode(0o755).create(directory);
+                made.map_err(failed("create directory", directory))?;
+                Self::lock(directory)
+            }
+            lock => lock,
+        };
+        Self::with(directory, lock.map_err(failed("lock", directory))?)
+    }
+
+    /// The same, but for a directory that is not there.
+    pub(crate) fn open_existing(directory: &Path) -> Result<Option<Self>, IpamError> {
+        match Self::lock(directory) {
+            Ok(lock) => Self::with(directory, lock).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("lock", directory)(error)),
+        }
+    }
+
+    fn lock(directory: &Path) -> io::Result<Flock<File>> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o644)
+            .open(directory.join("lock"))?;
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
+    }
+
+    fn with(directory: &Path, lock: Flock<File>) -> Result<Self, IpamError> {
+        let boot = boot().map_err(failed("read", Path::new("/proc/sys/kernel/random/boot_id")))?;
+        let state = State::read(&directory.join(".twill/state"));
+        let fresh = State { boot, used_up: [0; STATE_SETS] };
+        let mut store = Self {
+            directory: directory.to_owned(),
+            _lock: lock,
+            state: state.clone().unwrap_or_else(|| fresh.clone()),
+        };
+        match state {
+            Some(state) if state.boot == boot => {}
+            Some(_) => {
+                store.forget_boot()?;
+                store.state = fresh;
+                store.write_state()?;
+            }
+            // First use: leases that the reference made are of running pods.
+            None => {
+                let keys = store.directory.join(".twill/keys");
+                fs::create_dir_all(&keys).map_err(failed("create directory", &keys))?;
+                store.write_state()?;
+            }
+        }
+        Ok(store)
+    }
+
+    /// No pod of an earlier boot lives, and nobody remembers its address.
+    fn forget_boot(&self) -> Result<(), IpamError> {
+        for lease in self.leases()? {
+            let path = self.lease_path(lease.address);
+            unless_missing(fs::remove_file(&path)).map_err(failed("remove", &path))?;
+        }
+        for name in ["released.4", "released.6"] {
+            let path = self.own(name);
+            unless_missing(fs::remove_file(&path)).map_err(failed("remove", &path))?;
+        }
+        let keys = self.own("keys");
+        unless_missing(fs::remove_dir_all(&keys)).map_err(failed("remove", &keys))?;
+        fs::create_dir_all(&keys).map_err(failed("create directory", &keys))
+    }
+
+    fn own(&self, name: &str) -> PathBuf {
+        self.directory.join(".twill").join(name)
+    }
+
+    fn lease_path(&self, address: IpAddr) -> PathBuf {
+        self.directory.join(address.to_string())
+    }
+
+    fn key_path(&self, holder: Holder<'_>) -> PathBuf {
+        let mut name = format!("{}:{}", holder.container_id, holder.interface);
+        if name.len() > LONGEST_NAME {
+            // Two such holders may meet in one key: then one of them is found by its leases.
+            name = format!("{}:{:016x}", &name[..LONGEST_NAME - 17], digest(&[&name]));
+        }
+        self.own("keys").join(name)
+    }
+
+    /// Whether a lease has the address. An empty file is damage: whoever wrote it did not finish.
+    pub(crate) fn is_held(&self, address: IpAddr) -> Result<bool, IpamError> {
+        let path = self.lease_path(address);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.len() > 0 => Ok(true),
+            Ok(_) => fs::remove_file(&path).map(|()| false).map_err(failed("remove", &path)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed("look up", &path)(error)),
+        }
+    }
+
+    /// The lease of an address.
+    pub(crate) fn lease(&self, address: IpAddr) -> Option<Lease> {
+        Lease::read(&self.lease_path(address), address).ok()
+    }
+
+    /// What the holder's key says, as far as its leases agree.
+    pub(crate) fn addresses_by_key(&self, holder: Holder<'_>) -> Vec<IpAddr> {
+        let text = fs::read_link(self.key_path(holder)).unwrap_or_default();
+        let addresses = text.to_str().unwrap_or_default().split(' ').filter_map(|a| a.parse().ok());
+        addresses.filter(|a| self.lease(*a).is_some_and(|lease| lease.is_of(holder))).collect()
+    }
+
+    /// Puts the leases of these free addresses on disk, all or none.
+    pub(crate) fn reserve(
+        &self,
+        holder: Holder<'_>,
+        addresses: &[IpAddr],
+    ) -> Result<(), IpamError> {
+        let key = self.key_path(holder);
+        let text = addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ");
+        let linked = symlink(&text, &key).or_else(|error| match error.kind() {
+            // Of an ADD that was killed before its leases.
+            ErrorKind::AlreadyExists => fs::remove_file(&key).and_then(|()| symlink(&text, &key)),
+            _ => Err(error),
+        });
+        linked.map_err(failed("write", &key))?;
+        let result = self.write_leases(holder, addresses);
+        if result.is_err() {
+            // Best effort: a key without leases says nothing.
+            let _ = fs::remove_file(&key);
+        }
+        result
+    }
+
+    fn write_leases(&self, holder: Holder<'_>, addresses: &[IpAddr]) -> Result<(), IpamError> {
+        let new = self.own("new");
+        // Never written over: it may still be one file with a lease.
+        unless_missing(fs::remove_file(&new)).map_err(failed("remove", &new))?;
+        let text = format!("{}{LINE_BREAK}{}", holder.container_id, holder.interface);
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(&new)
+            .and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(failed("write", &new))?;
+        for (made, address) in addresses.iter().enumerate() {
+            let path = self.lease_path(*address);
+            if let Err(error) = fs::hard_link(&new, &path) {
+                for address in addresses.iter().take(made) {
+                    // Best effort, of what was made a moment ago.
+                    let _ = fs::remove_file(self.lease_path(*address));
+                }
+                return Err(failed("write", &path)(error));
+            }
+        }
+        fs::remove_file(&new).map_err(failed("remove", &new))
+    }
+
+    /// Takes back all that is the holder's.
+    pub(crate) fn release(
+        &self,
+        holder: Holder<'_>,
+        time: Uptime,
+    ) -> Result<Vec<IpAddr>, IpamError> {
+        let mut own = self.addresses_by_key(holder);
+        if own.is_empty() {
+            // Not ours, or half made: the leases themselves are asked, as the reference does.
+            let leases = self.leases()?.into_iter();
+            own = leases.filter(|lease| lease.is_of(holder)).map(|lease| lease.address).collect();
+        }
+        for address in &own {
+            self.remove_lease(*address, time)?;
+        }
+        let key = self.key_path(holder);
+        unless_missing(fs::remove_file(&key)).map_err(failed("remove", &key))?;
+        Ok(own)
+    }
+
+    /// Takes back one lease.
+    pub(crate) fn free(&self, lease: &Lease, time: Uptime) -> Result<(), IpamError> {
+        self.remove_lease(lease.address, time)?;
+        let holder = Holder { container_id: &lease.container_id, interface: &lease.interface };
+        if self.addresses_by_key(holder).is_empty() {
+            let key = self.key_path(holder);
+            unless_missing(fs::remove_file(&key)).map_err(failed("remove", &key))?;
+        }
+        Ok(())
+    }
+
+    /// First the record, then the lease: in between the address is held, not free too soon.
+    fn remove_lease(&self, address: IpAddr, time: Uptime) -> Result<(), IpamError> {
+        let path = self.lease_path(address);
+        let recorded = self.released_file(address.is_ipv6()).append(address, time);
+        unless_missing(fs::remove_file(&path)).map_err(failed("remove", &path))?;
+        if recorded.is_err() {
+            // A full disk may have room for it now. If not, the address does without its rest:
+            // better than never being freed.
+            let _ = self.released_file(address.is_ipv6()).append(address, time);
+        }
+        Ok(())
+    }
+
+    /// All leases. A file whose text cannot be read has an empty holder.
+    pub(crate) fn leases(&self) -> Result<Vec<Lease>, IpamError> {
+        leases_of(&self.directory).map_err(failed("list", &self.directory))
+    }
+
+    fn released_file(&self, ipv6: bool) -> ReleasedFile {
+        ReleasedFile::new(self.own(if ipv6 { "released.6" } else { "released.4" }))
+    }
+
+    /// What was given back, of a family.
+    pub(crate) fn released(&self, ipv6: bool) -> Result<Released, IpamError> {
+        let file = self.released_file(ipv6);
+        file.read().map_err(failed("read", file.path()))
+    }
+
+    /// Where the walk of a set goes on.
+    pub(crate) fn last_reserved(&self, set: usize) -> Option<IpAddr> {
+        let path = self.directory.join(format!("last_reserved_ip.{set}"));
+        fs::read_to_string(path).ok()?.trim().parse().ok()
+    }
+
+    /// Whether the walk of this set found nothing the last time.
+    pub(crate) fn used_up(&self, set: usize, ranges: &[Range]) -> bool {
+        self.state.used_up.get(set).is_some_and(|digest| *digest == digest_of(ranges))
+    }
+
+    /// Writes down where the next choice starts, as far as it can: losing it costs a longer walk,
+    /// nothing else.
+    pub(crate) fn remember(&mut self, set: usize, ranges: &[Range], chosen: &Chosen) {
+        let digest = match chosen.choice {
+            Choice::Requested(_) => return,
+            Choice::Unused(address) => {
+                let path = self.directory.join(format!("last_reserved_ip.{set}"));
+                let _ = fs::write(path, address.to_string());
+                0
+            }
+            Choice::Reused(address) => {
+                let held = |address| self.lease_path(address).exists();
+                let file = self.released_file(address.is_ipv6());
+                let _ = file.take(&chosen.released, address, held);
+                digest_of(ranges)
+            }
+        };
+        if let Some(used_up) = self.state.used_up.get_mut(set)
+            && *used_up != digest
+        {
+            *used_up = digest;
+            let _ = self.write_state();
+        }
+    }
+
+    /// By rename, so that a process killed in between leaves the old one.
+    fn write_state(&self) -> Result<(), IpamError> {
+        let (new, path) = (self.own("state.new"), self.own("state"));
+        let written = fs::write(&new, self.state.encode()).and_then(|()| fs::rename(&new, &path));
+        written.map_err(failed("write", &path))
+    }
+}
+
+/// The leases in a directory, unlocked.
+pub(crate) fn leases_of(directory: &Path) -> io::Result<Vec<Lease>> {
+    let mut leases = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(address) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        let unreadable = || Lease {
+            address,
+            container_id: String::new(),
+            interface: String::new(),
+            since: None,
+        };
+        match Lease::read(&entry.path(), address) {
+            Ok(lease) => leases.push(lease),
+            // Removed since it was listed.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(_) => leases.push(unreadable()),
+        }
+    }
+    Ok(leases)
+}
+
+fn boot() -> io::Result<[u8; BOOT_LENGTH]> {
+    let mut bytes = [0; BOOT_LENGTH];
+    for (to, from) in bytes.iter_mut().zip(crate::boot::id()?.bytes()) {
+        *to = from;
+    }
+    Ok(bytes)
+}
+
+impl State {
+    fn read(path: &Path) -> Option<Self> {
+        let bytes: [u8; STATE_SIZE] = fs::read(path).ok()?.try_into().ok()?;
+        let (magic, rest) = bytes.split_first_chunk::<8>()?;
+        let (boot, rest) = rest.split_first_chunk::<BOOT_LENGTH>()?;
+        let mut used_up = [0; STATE_SETS];
+        for (to, from) in used_up.iter_mut().zip(rest.get(4..)?.chunks_exact(8)) {
+            *to = u64::from_le_bytes(from.try_into().ok()?);
+        }
+        (magic == STATE_MAGIC).then_some(Self { boot: *boot, used_up })
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(STATE_SIZE);
+        bytes.extend_from_slice(STATE_MAGIC);
+        bytes.extend_from_slice(&self.boot);
+        bytes.extend_from_slice(&[0; 4]);
+        for digest in self.used_up {
+            bytes.extend_from_slice(&digest.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+/// Never 0, and another for other ranges.
+fn digest_of(ranges: &[Range]) -> u64 {
+    let text = |address: Option<IpAddr>| address.map(|a| a.to_string()).unwrap_or_default();
+    let bounds = |range: &Range| [Some(range.first), Some(range.last), range.gateway].map(text);
+    let parts: Vec<String> = ranges.iter().flat_map(bounds).collect();
+    digest(&parts.iter().map(String::as_str).collect::<Vec<_>>()) | 1
+}
