@@ -2,7 +2,9 @@
 
 pub mod announcements;
 pub mod cni;
+pub mod host;
 pub mod policy;
+pub mod routes;
 pub mod speaker;
 
 use std::net::IpAddr;
@@ -15,6 +17,25 @@ pub struct KernelRoute {
     /// Where to.
     pub prefix: Prefix,
     /// By whom; `None`: on link, as the pod CIDRs on the bridge.
+    pub next_hop: Option<IpAddr>,
+    /// Interface index.
+    pub device: u32,
+    /// Preferred source address.
+    pub source: Option<IpAddr>,
+}
+
+impl KernelRoute {
+    /// The route to `prefix` that goes this way.
+    pub fn new(prefix: Prefix, via: Via) -> KernelRoute {
+        let Via { next_hop, device, source } = via;
+        KernelRoute { prefix, next_hop, device, source }
+    }
+}
+
+/// Which way a [`KernelRoute`] goes: many routes share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Via {
+    /// By whom; `None`: on link.
     pub next_hop: Option<IpAddr>,
     /// Interface index.
     pub device: u32,

@@ -1,0 +1,252 @@
+//! One netlink socket for requests.
+//!
+//! Requests are collected and sent together; only the last asks for an acknowledgement, and the
+//! kernel answers every one that fails by itself. rtnetlink works a send off before it returns,
+//! and a dump while it is read, so nothing here ever waits for a peer: no call is `async`.
+
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::socket::{setsockopt, sockopt};
+
+use super::error::{KernelError, Refusal};
+use super::message::{Incoming, Outgoing, Request, attributes, messages, read_text, read_u32};
+
+/// Room for the acknowledgements of a batch of which every message is refused.
+const RECEIVE_BUFFER: usize = 4 << 20;
+/// The kernel fills a dump's datagrams up to 32 KiB where the reader has room for them.
+pub(super) const DATAGRAM: usize = 64 << 10;
+/// How often a dump that was disturbed is begun again.
+const DUMP_ATTEMPTS: usize = 16;
+
+const NLMSG_ERROR: u16 = libc::NLMSG_ERROR as u16;
+const NLMSG_DONE: u16 = libc::NLMSG_DONE as u16;
+const NLM_F_DUMP_INTR: u16 = 0x10;
+const NLM_F_CAPPED: u16 = 0x100;
+const NLM_F_ACK_TLVS: u16 = 0x200;
+const NLMSGERR_ATTR_MSG: u16 = 1;
+
+/// A socket for requests to rtnetlink, in the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Netlink {
+    socket: Socket,
+    port: u32,
+    out: Outgoing,
+    datagram: Vec<u8>,
+}
+
+/// A request of a batch that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Its place in the batch.
+    pub index: usize,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// How far a dump has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dump {
+    More,
+    Done,
+    /// Objects changed under it: what was read is no whole.
+    Disturbed,
+}
+
+/// Over the system's limit only with CAP_NET_ADMIN; without it, as far as the limit goes.
+pub(super) fn size_buffer(socket: &Socket, octets: usize) -> Result<(), KernelError> {
+    setsockopt(socket, sockopt::RcvBufForce, &octets)
+        .or_else(|_| setsockopt(socket, sockopt::RcvBuf, &octets))
+        .map_err(|errno| KernelError::Socket {
+            what: "cannot size a receive buffer",
+            source: errno.into(),
+        })
+}
+
+impl Netlink {
+    /// Opens a socket. Needs no privilege; changing anything needs CAP_NET_ADMIN.
+    pub fn open() -> Result<Netlink, KernelError> {
+        let failed = |what| move |source| KernelError::Socket { what, source };
+        let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed("cannot open a socket"))?;
+        let address = socket.bind_auto().map_err(failed("cannot bind a socket"))?;
+        socket.set_non_blocking(true).map_err(failed("cannot make a socket non-blocking"))?;
+        size_buffer(&socket, RECEIVE_BUFFER)?;
+        socket.connect(&SocketAddr::new(0, 0)).map_err(failed("cannot connect to the kernel"))?;
+        socket.set_ext_ack(true).map_err(failed("no extended acknowledgements"))?;
+        socket.set_cap_ack(true).map_err(failed("no capped acknowledgements"))?;
+        socket
+            .set_netlink_get_strict_chk(true)
+            .map_err(failed("no strict filtering of dumps; Linux 4.20 or later is needed"))?;
+        let datagram = Vec::with_capacity(DATAGRAM);
+        let port = address.port_number();
+        Ok(Netlink { socket, port, out: Outgoing::default(), datagram })
+    }
+
+    /// The number by which the kernel knows this socket: notifications of changes that were
+    /// made through it carry it.
+    pub fn port(&self) -> u32 {
+        self.port
+    }
+
+    /// Requests collected so far.
+    pub fn pending(&self) -> usize {
+        self.out.count()
+    }
+
+    pub(super) fn request(&mut self, kind: u16, flags: u16) -> Request<'_> {
+        self.out.request(kind, flags)
+    }
+
+    /// Sends what was collected, and returns what was refused.
+    ///
+    /// # Errors
+    /// Where the batch as a whole could not be sent, or answers were lost: then nothing is known
+    /// of its requests, and the objects must be listed again.
+    pub fn commit(&mut self) -> Result<Vec<Failure>, KernelError> {
+        let mut failures = Vec::new();
+        let count = self.out.count();
+        if count == 0 {
+            return Ok(failures);
+        }
+        self.out.acknowledge_last();
+        let result = self.send().and_then(|()| {
+            loop {
+                self.receive()?;
+                for message in messages(&self.datagram) {
+                    let Some(index) = self.out.index(message.sequence) else { continue };
+                    if let (NLMSG_ERROR, Some(refusal)) = (message.kind, refusal(&message)) {
+                        failures.push(Failure { index, refusal });
+                    }
+                    if index + 1 == count {
+                        return Ok(());
+                    }
+                }
+            }
+        });
+        self.out.clear();
+        result.map(|()| failures)
+    }
+
+    /// Sends the one collected request and takes its refusal for the error.
+    pub(super) fn commit_one(&mut self, what: &'static str) -> Result<(), KernelError> {
+        match self.commit()?.pop() {
+            Some(Failure { refusal, .. }) => Err(KernelError::Refused { what, refusal }),
+            None => Ok(()),
+        }
+    }
+
+    fn send(&self) -> Result<(), KernelError> {
+        loop {
+            match self.socket.send(self.out.bytes(), 0) {
+                Ok(_) => return Ok(()),
+                Err(source) if source.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(KernelError::Socket { what: "cannot send", source }),
+            }
+        }
+    }
+
+    fn receive(&mut self) -> Result<(), KernelError> {
+        receive(&self.socket, &mut self.datagram)?.ok_or(KernelError::Lost)
+    }
+
+    /// Begins a dump with the one collected request.
+    pub(super) fn begin_dump(&mut self) -> Result<(), KernelError> {
+        // What an earlier dump, given up half way, has left.
+        while receive(&self.socket, &mut self.datagram)?.is_some() {}
+        let result = self.send();
+        self.out.clear();
+        result
+    }
+
+    /// Reads one datagram of a dump. A `NotFound` of the kernel (such as a table that does not
+    /// exist) is an empty dump.
+    pub(super) fn continue_dump(
+        &mut self,
+        what: &'static str,
+        mut each: impl FnMut(Incoming<'_>),
+    ) -> Result<Dump, KernelError> {
+        self.receive()?;
+        let mut disturbed = false;
+        for message in messages(&self.datagram) {
+            disturbed |= message.flags & NLM_F_DUMP_INTR != 0;
+            match message.kind {
+                NLMSG_DONE if disturbed => return Ok(Dump::Disturbed),
+                NLMSG_DONE => return Ok(Dump::Done),
+                NLMSG_ERROR => {
+                    return match refusal(&message) {
+                        None | Some(Refusal { errno: Errno::ENOENT, .. }) => Ok(Dump::Done),
+                        Some(refusal) => Err(KernelError::Refused { what, refusal }),
+                    };
+                }
+                _ => each(message),
+            }
+        }
+        Ok(if disturbed { Dump::Disturbed } else { Dump::More })
+    }
+
+    /// A whole dump, begun again where it was disturbed. `begin` writes the request; `start`
+    /// makes what `each` fills, anew for each attempt.
+    pub(super) fn dump<T>(
+        &mut self,
+        what: &'static str,
+        begin: impl Fn(&mut Netlink),
+        start: impl Fn() -> T,
+        each: impl Fn(&mut T, Incoming<'_>),
+    ) -> Result<T, KernelError> {
+        for _ in 0..DUMP_ATTEMPTS {
+            begin(self);
+            self.begin_dump()?;
+            let mut listed = start();
+            loop {
+                match self.continue_dump(what, |message| each(&mut listed, message))? {
+                    Dump::More => {}
+                    Dump::Done => return Ok(listed),
+                    Dump::Disturbed => break,
+                }
+            }
+        }
+        Err(KernelError::Unsteady { what })
+    }
+}
+
+/// Reads one datagram; `None`: there is none now.
+pub(super) fn receive(socket: &Socket, datagram: &mut Vec<u8>) -> Result<Option<()>, KernelError> {
+    loop {
+        datagram.clear();
+        datagram.reserve(DATAGRAM);
+        return match socket.recv(datagram, 0) {
+            Ok(_) => Ok(Some(())),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EINTR) => continue,
+                Some(libc::EAGAIN) => Ok(None),
+                _ => Err(receive_error(error)),
+            },
+        };
+    }
+}
+
+pub(super) fn receive_error(source: std::io::Error) -> KernelError {
+    match source.raw_os_error() {
+        Some(libc::ENOBUFS) => KernelError::Lost,
+        _ => KernelError::Socket { what: "cannot receive", source },
+    }
+}
+
+/// The refusal in an NLMSG_ERROR; `None` for an acknowledgement.
+fn refusal(message: &Incoming<'_>) -> Option<Refusal> {
+    let code = read_u32(message.payload, 0)?.cast_signed();
+    if code == 0 {
+        return None;
+    }
+    // Behind the code stands the header of the request, and its rest where it is not capped.
+    let request = match message.flags & NLM_F_CAPPED {
+        0 => read_u32(message.payload, 4)? as usize,
+        _ => super::message::HEADER,
+    };
+    let words = (message.flags & NLM_F_ACK_TLVS != 0)
+        .then(|| message.payload.get(4 + request..))
+        .flatten()
+        .and_then(|bytes| attributes(bytes).find(|(kind, _)| *kind == NLMSGERR_ATTR_MSG))
+        .map(|(_, text)| read_text(text).into_boxed_str());
+    Some(Refusal { errno: Errno::from_raw(code.saturating_neg()), words })
+}

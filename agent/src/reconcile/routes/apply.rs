@@ -1,0 +1,259 @@
+use std::time::{Duration, Instant};
+
+use hashbrown::{HashMap, HashSet};
+use tracing::{debug, warn};
+use twill_bgp::proto::types::Prefix;
+
+use super::fault::Trouble;
+use super::report::fib_route;
+use super::table::Step;
+use super::{Cause, Dirty, Owner, SETTLE};
+use crate::desired::KernelRoute;
+use crate::kernel::routes::{self, Listed, Scope, protocol_name};
+use crate::kernel::{Errno, Failure, Refusal};
+use crate::reconcile::report::{FibRoute, KernelNotice};
+
+/// Requests to one send. From sixteen on more of them gain nothing (docs/decisions/0050); fewer
+/// let other tasks run sooner: this many take about a millisecond.
+const BATCH: usize = 256;
+/// How often in a row a prefix is looked at again because the kernel was not as we believed.
+const ROUNDS: usize = 3;
+
+/// What a batch left to be done.
+#[derive(Debug, Default)]
+struct Left {
+    /// A route stands where ours was to be added.
+    occupied: Vec<Dirty>,
+    /// Ours was not where it was to be replaced.
+    unmatched: Vec<Dirty>,
+}
+
+impl Left {
+    fn is_empty(&self) -> bool {
+        self.occupied.is_empty() && self.unmatched.is_empty()
+    }
+}
+
+impl Owner {
+    /// Takes the next step for each prefix. Until the kernel agrees, or says why not.
+    pub(super) async fn apply(&mut self, mut dirty: Vec<Dirty>) {
+        if !self.enabled() || dirty.is_empty() {
+            return;
+        }
+        for _ in 0..ROUNDS {
+            let mut left = Left::default();
+            let several = dirty.len() > BATCH;
+            for chunk in dirty.chunks(BATCH) {
+                self.apply_batch(chunk, &mut left);
+                if several {
+                    tokio::task::yield_now().await;
+                }
+            }
+            self.publisher.touch();
+            if left.is_empty() {
+                return;
+            }
+            self.clear_unmatched(&left.unmatched);
+            self.look_at_occupied(&left.occupied).await;
+            dirty = left.occupied;
+            dirty.append(&mut left.unmatched);
+        }
+        debug!(prefixes = dirty.len(), "routes change faster than they can be listed");
+        self.relist_soon(SETTLE);
+    }
+
+    fn apply_batch(&mut self, chunk: &[Dirty], left: &mut Left) {
+        let now = Instant::now();
+        let marks = self.table.marks;
+        let mut steps = Vec::with_capacity(chunk.len());
+        for dirty in chunk {
+            let step = self.table.step(dirty.0, now);
+            match &step {
+                Step::Nothing => continue,
+                Step::Add(via) => routes::add(&mut self.netlink, &marks, dirty.0, via),
+                Step::Replace(via) => routes::replace(&mut self.netlink, &marks, dirty.0, via),
+                Step::Delete(listed) => routes::delete(&mut self.netlink, listed),
+            }
+            steps.push((*dirty, step));
+        }
+        let failures = match self.netlink.commit() {
+            Ok(failures) => failures,
+            Err(error) => {
+                warn!(%error, "a batch of routes has no known result: listing again");
+                self.publisher.errors += 1;
+                self.relist_soon(SETTLE);
+                return;
+            }
+        };
+        let acknowledged = Instant::now();
+        let mut failures = failures.into_iter().peekable();
+        for (index, (dirty, step)) in steps.into_iter().enumerate() {
+            match failures.next_if(|failure| failure.index == index) {
+                Some(Failure { refusal, .. }) => self.refused(dirty, &step, refusal, left),
+                None => self.accepted(dirty, &step, acknowledged),
+            }
+        }
+    }
+
+    fn accepted(&mut self, (prefix, cause): Dirty, step: &Step, at: Instant) {
+        let installs = matches!(step, Step::Add(_) | Step::Replace(_));
+        if let (true, Cause::Learned(received)) = (installs, cause) {
+            self.install_seconds.observe(at.saturating_duration_since(received).as_secs_f64());
+        }
+        self.table.done(prefix, step);
+        self.notice(prefix, step, |route| match (installs, cause) {
+            (false, _) => KernelNotice::Removed(route),
+            (true, Cause::Disturbed) => KernelNotice::Restored(route),
+            (true, _) => KernelNotice::Installed(route),
+        });
+    }
+
+    fn notice(&self, prefix: Prefix, step: &Step, of: impl FnOnce(FibRoute) -> KernelNotice) {
+        if let Some(via) = step.via() {
+            self.publisher.notice(|| of(fib_route(&self.table, prefix, via)));
+        }
+    }
+
+    fn refused(&mut self, dirty: Dirty, step: &Step, refusal: Refusal, left: &mut Left) {
+        let prefix = dirty.0;
+        match (step, refusal.errno) {
+            (Step::Add(_), Errno::EEXIST) => left.occupied.push(dirty),
+            (Step::Replace(_), Errno::ENOENT | Errno::ESRCH) => left.unmatched.push(dirty),
+            (Step::Delete(_), Errno::ESRCH | Errno::ENODEV) => self.table.done(prefix, step),
+            _ => {
+                let passing = matches!(
+                    refusal.errno,
+                    Errno::ENETDOWN | Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENODEV
+                );
+                let first = !self.table.faults.contains_key(&prefix);
+                let error = refusal.to_string();
+                self.table.fault(prefix, Trouble::Refused(refusal), Instant::now());
+                if passing && first {
+                    // The host has most likely changed, and the hint is on its way.
+                    self.relist_soon(SETTLE);
+                    return;
+                }
+                if first {
+                    warn!(%prefix, %error, "the kernel refuses a route");
+                }
+                self.publisher.errors += 1;
+                self.notice(prefix, step, |route| KernelNotice::Failed { route, error });
+            }
+        }
+    }
+
+    /// Where a replacement found nothing to replace: our route has gone, or is of a kind that
+    /// the kernel does not replace by the new one (IPv6: on link by next hop). It is deleted, if
+    /// there, and the next round adds.
+    fn clear_unmatched(&mut self, unmatched: &[Dirty]) {
+        for (prefix, _) in unmatched {
+            if let Some(listed) = self.table.standing(*prefix) {
+                routes::delete(&mut self.netlink, &listed);
+            }
+            self.table.absent(*prefix);
+        }
+        // Refusals only say that it had gone; lost answers show in the next round.
+        if let Err(error) = self.netlink.commit() {
+            debug!(%error, "clearing the way for routes");
+        }
+    }
+
+    /// Finds out who stands where our routes were to be added.
+    async fn look_at_occupied(&mut self, occupied: &[Dirty]) {
+        if occupied.is_empty() {
+            return;
+        }
+        let wanted: HashSet<Prefix> = occupied.iter().map(|(prefix, _)| *prefix).collect();
+        let marks = self.table.marks;
+        let mut found: HashMap<Prefix, Listed> = HashMap::new();
+        let result = routes::list(&mut self.netlink, Scope::Table(marks.table), |route| {
+            if wanted.contains(&route.prefix) && route.has_our_place(&marks) {
+                found.insert(route.prefix, route);
+            }
+        })
+        .await;
+        if let Err(error) = result {
+            warn!(%error, "a clash of routes cannot be looked at");
+            self.publisher.errors += 1;
+        }
+        let now = Instant::now();
+        for (prefix, route) in found {
+            if route.is_ours(&marks) {
+                self.table.take(route);
+                continue;
+            }
+            let words =
+                clash(&KernelRoute::new(prefix, route.via), &route, self.table.desired.view());
+            let first = self.table.fault(prefix, Trouble::Clash(words.clone()), now);
+            if first {
+                warn!(%prefix, "{words}");
+                self.publisher.errors += 1;
+                let table = &self.table;
+                self.publisher.notice(|| KernelNotice::Failed {
+                    route: fib_route(table, prefix, &route.via),
+                    error: words,
+                });
+            }
+        }
+    }
+
+    /// Deletes routes of ours that nothing accounts for, where that can be done now.
+    pub(super) async fn delete_extras(&mut self) {
+        if !self.enabled() {
+            return;
+        }
+        let extras = self.table.take_extras(Instant::now());
+        for chunk in extras.chunks(BATCH) {
+            for listed in chunk {
+                routes::delete(&mut self.netlink, listed);
+            }
+            let failures = match self.netlink.commit() {
+                Ok(failures) => failures,
+                Err(error) => {
+                    warn!(%error, "superfluous routes may still stand");
+                    self.relist_soon(Duration::from_secs(1));
+                    return;
+                }
+            };
+            for (index, listed) in chunk.iter().enumerate() {
+                match failures.iter().find(|failure| failure.index == index) {
+                    Some(failure) if failure.refusal.errno != Errno::ESRCH => {
+                        self.publisher.errors += 1;
+                        warn!(prefix = %listed.prefix, error = %failure.refusal,
+                            "a superfluous route cannot be deleted");
+                    }
+                    _ => {
+                        let table = &self.table;
+                        self.publisher.notice(|| {
+                            KernelNotice::Removed(fib_route(table, listed.prefix, &listed.via))
+                        });
+                    }
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        self.publisher.touch();
+    }
+}
+
+/// Who has our place, and what to do about it.
+fn clash(route: &KernelRoute, listed: &Listed, view: &crate::kernel::HostView) -> String {
+    use std::fmt::Write as _;
+    let protocol = protocol_name(listed.protocol);
+    let mut way = String::new();
+    if let Some(next_hop) = route.next_hop {
+        let _ = write!(way, " via {next_hop}");
+    }
+    if let Some(link) = view.links.get(&route.device) {
+        let _ = write!(way, " dev {}", link.name);
+    }
+    let family = if route.prefix.address().is_ipv6() { "ip -6" } else { "ip" };
+    format!(
+        "a route of protocol {protocol}{way} has the same prefix and metric {metric} in table \
+         {table}: remove it (`{family} route del {prefix} table {table} metric {metric} proto \
+         {protocol}`), or give ours another dataplane.metric",
+        metric = listed.metric,
+        table = listed.table,
+        prefix = listed.prefix,
+    )
+}
