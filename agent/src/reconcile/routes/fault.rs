@@ -6,10 +6,6 @@ use crate::kernel::Refusal;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// So many times within [`FIGHT_WINDOW`] a route is put back at once.
-const FIGHT_LIMIT: u32 = 20;
-const FIGHT_WINDOW: Duration = Duration::from_secs(1);
-
 /// Why a route that should be in the kernel is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -59,38 +55,12 @@ impl Fault {
     }
 }
 
-/// How often a route was put back lately.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Fight {
-    since: Instant,
-    rounds: u32,
-}
-
-impl Fight {
-    pub(super) fn new(now: Instant) -> Fight {
-        Fight { since: now, rounds: 0 }
-    }
-
-    /// Counts one more; true: too often, let it rest.
-    pub(super) fn again(&mut self, now: Instant) -> bool {
-        if now.saturating_duration_since(self.since) > FIGHT_WINDOW {
-            *self = Fight::new(now);
-        }
-        self.rounds += 1;
-        self.rounds > FIGHT_LIMIT
-    }
-
-    pub(super) fn is_over(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) > FIGHT_WINDOW
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_a_bound_and_fights_are_noticed() {
+    fn waits_double_up_to_a_bound() {
         let now = Instant::now();
         let mut fault = Fault::after(None, Trouble::Fought, now);
         assert_eq!(fault.retry_at - now, FIRST_WAIT);
@@ -101,11 +71,5 @@ mod tests {
             fault = Fault::after(Some(&fault), Trouble::Fought, now);
         }
         assert_eq!(fault.retry_at - now, LONGEST_WAIT);
-
-        let mut fight = Fight::new(now);
-        assert!((0..FIGHT_LIMIT).all(|_| !fight.again(now)));
-        assert!(fight.again(now));
-        let later = now + FIGHT_WINDOW * 2;
-        assert!(fight.is_over(later) && !fight.again(later));
     }
 }

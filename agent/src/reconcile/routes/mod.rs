@@ -37,12 +37,13 @@ use tokio::sync::{broadcast, watch};
 use twill_bgp::Readiness;
 use twill_bgp::proto::types::Prefix;
 
+use super::fight::Fight;
 use super::report::{FibReport, KernelNotice};
 use crate::desired::routes::Desired;
 use crate::kernel::routes::{self as kernel_routes, Scope};
 use crate::kernel::{self, Event, Group, HostView, KernelError, Netlink, Watch, host};
 use crate::source::Snapshot;
-use fault::{Fight, Trouble};
+use fault::Trouble;
 pub use learned::BestPaths;
 use report::Publisher;
 use table::{Hint, Table};
