@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 
+use super::base::{Ours, Rib};
 use super::intern::AttrId;
+use super::loc::Loc;
+use super::next_hop::Local;
 use super::policy::{Judge, Setting, Verdict};
-use super::rib::{Ours, Rib};
 use super::table::{From, Key, Path, Standing};
-use super::{PeerKey, PeerKind, Refusal, RibPeer, loc::Loc};
-use crate::types::{Attributes, Families, NextHop, Prefix};
+use super::{PeerKey, PeerKind, Refusal, RibPeer};
+use crate::types::{Attributes, Families, Prefix};
 use crate::wire::{Reach, Update};
 
 impl Rib {
@@ -45,7 +47,7 @@ impl Rib {
         let family = reach.prefixes.first().map(|prefix| prefix.family());
         let setting = family.map(|family| Setting {
             asn: self.ours.asn,
-            next_hop: super::next_hop::ours(&peer.info, family),
+            next_hop: Local::of(&peer.info).next_hop(family),
         });
         let Some(setting) = setting else { return };
 
@@ -98,7 +100,7 @@ impl Rib {
 
     /// Judges the routes of every peer whose import policy has changed, in one pass.
     pub(super) fn judge_again(&mut self) {
-        if !self.peers.iter().any(|(_, peer)| peer.judge_again) {
+        if !std::mem::take(&mut self.judge_again) {
             return;
         }
         for place in 0..self.v4.table.places() {
@@ -131,7 +133,7 @@ impl Rib {
             let import = peer.info.import.clone();
             let setting = Setting {
                 asn: self.ours.asn,
-                next_hop: super::next_hop::ours(&peer.info, prefix.family()),
+                next_hop: Local::of(&peer.info).next_hop(prefix.family()),
             };
             let learned = peer.learned(key);
             let attributes = self.attrs.get(path.received).clone();
@@ -223,11 +225,5 @@ fn fault(attributes: &Attributes, peer: &RibPeer, ours: &Ours) -> Option<Standin
     {
         return Some(Standing::ReflectionLoop);
     }
-    let own = match attributes.next_hop {
-        NextHop::V4(address) => peer.local_ipv4 == Some(address),
-        NextHop::V6 { global, .. } => {
-            peer.local_ipv6 == Some(global) || peer.local_link_local == Some(global)
-        }
-    };
-    own.then_some(Standing::OwnNextHop)
+    Local::of(peer).is(attributes.next_hop).then_some(Standing::OwnNextHop)
 }

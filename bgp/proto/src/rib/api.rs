@@ -5,7 +5,7 @@ use super::policy::Policy;
 use crate::types::{Asn, Attributes, Families, Prefix, RouterId};
 use crate::wire::Codec;
 
-/// A peer within the RIB: small, dense, given by the speaker, reused after removal. At most
+/// A peer within the RIB: small, dense, given by the speaker, reused after removal. Below
 /// 2^24 - 2; a larger one is no peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerKey(pub u32);

@@ -159,11 +159,11 @@ fn decide(
         }
         !beaten
     });
-    keep_lowest(&mut rest, |one| one.internal, LostBecause::Internal, lost); // 6
-    keep_lowest(&mut rest, |one| one.stale, LostBecause::Stale, lost); // 7
-    keep_lowest(&mut rest, |one| one.router_id, LostBecause::RouterId, lost); // 8
-    keep_lowest(&mut rest, |one| one.clusters, LostBecause::ClusterList, lost); // 9
-    keep_lowest(&mut rest, |one| one.address, LostBecause::PeerAddress, lost); // 10
+    keep_lowest(&mut rest, |one| one.internal, &LostBecause::Internal, lost); // 6
+    keep_lowest(&mut rest, |one| one.stale, &LostBecause::Stale, lost); // 7
+    keep_lowest(&mut rest, |one| one.router_id, &LostBecause::RouterId, lost); // 8
+    keep_lowest(&mut rest, |one| one.clusters, &LostBecause::ClusterList, lost); // 9
+    keep_lowest(&mut rest, |one| one.address, &LostBecause::PeerAddress, lost); // 10
     let (best, equal) = rest.split_first()?;
     for one in equal {
         lost(one.index, LostBecause::PeerAddress);
@@ -174,7 +174,7 @@ fn decide(
 fn keep_lowest<M: Ord>(
     rest: &mut Vec<Rest>,
     measure: impl Fn(&Rest) -> M,
-    reason: LostBecause,
+    reason: &LostBecause,
     lost: &mut impl FnMut(usize, LostBecause),
 ) {
     if let Some(lowest) = rest.iter().map(&measure).min() {

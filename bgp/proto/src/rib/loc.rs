@@ -21,7 +21,7 @@ pub(super) struct Best {
 }
 
 impl Best {
-    fn of(path: Path) -> Best {
+    pub(super) fn of(path: Path) -> Best {
         Best { from: path.from(), used: path.used, stale: path.is_stale() }
     }
 

@@ -7,21 +7,24 @@
 mod adj_in;
 mod adj_out;
 mod api;
+mod base;
 mod claims;
 mod decision;
+mod export;
 mod intern;
 mod loc;
 mod next_hop;
 mod peers;
 pub mod policy;
 mod refusals;
-mod rib;
 mod table;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use api::{
     Change, LostBecause, PeerCounters, PeerKey, PeerKind, Refusal, RibPeer, Route, RouteView,
     RoutesFrom,
 };
+pub use base::Rib;
 pub use claims::Claims;
-pub use rib::Rib;

@@ -55,9 +55,23 @@ impl From {
     pub(super) const LOCAL: From = From(Self::MASK);
     const MASK: u32 = 0x00ff_ffff;
 
+    /// Stands for nobody, where three octets are to say so.
+    const NOBODY: u32 = Self::MASK - 1;
+
     /// Keys are dense and few, so 24 bits hold them; a larger one is no peer.
     pub(super) fn peer(key: PeerKey) -> Option<From> {
-        (key.0 < Self::MASK).then_some(From(key.0))
+        (key.0 < Self::NOBODY).then_some(From(key.0))
+    }
+
+    /// In three octets.
+    pub(super) fn pack(from: Option<From>) -> [u8; 3] {
+        let [_, packed @ ..] = from.map_or(Self::NOBODY, |from| from.0).to_be_bytes();
+        packed
+    }
+
+    pub(super) fn unpack([high, middle, low]: [u8; 3]) -> Option<From> {
+        let from = u32::from_be_bytes([0, high, middle, low]);
+        (from != Self::NOBODY).then_some(From(from))
     }
 
     pub(super) fn key(self) -> Option<PeerKey> {
@@ -402,7 +416,10 @@ mod tests {
 
     #[test]
     fn a_key_that_does_not_fit_is_no_peer() {
-        assert!(From::peer(PeerKey(0x00ff_ffff)).is_none());
+        assert!(From::peer(PeerKey(0x00ff_fffe)).is_none());
+        for from in [None, Some(From::LOCAL), From::peer(PeerKey(0x00ff_fffd)), Some(From(0))] {
+            assert_eq!(From::unpack(From::pack(from)), from);
+        }
         assert_eq!(From::peer(PeerKey(5)).and_then(From::key), Some(PeerKey(5)));
         assert_eq!(From::LOCAL.key(), None);
     }

@@ -3,9 +3,9 @@
 
 use std::net::IpAddr;
 
+use super::base::Rib;
 use super::decision;
 use super::loc::{Loc, routes_from};
-use super::rib::Rib;
 use super::table::{Key, Path};
 use super::{PeerKey, Route, RouteView};
 use crate::types::Prefix;

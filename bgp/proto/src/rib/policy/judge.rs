@@ -39,6 +39,8 @@ pub(in crate::rib) enum Verdict<'a> {
 pub(in crate::rib) struct Touched {
     /// A rule has set the MED.
     pub(in crate::rib) med: bool,
+    /// A rule asks for next hop self.
+    pub(in crate::rib) next_hop: bool,
 }
 
 /// `otherwise`, in the list of an accepting verdict.
@@ -70,14 +72,15 @@ impl<'a> Judge<'a> {
     ) -> Judge<'a> {
         let (mut holds, mut asks_prefix) = (0, 0);
         for (index, rule) in policy.rules.iter().enumerate().take(REMEMBERED) {
-            let (asking, rest): (Vec<&Match>, Vec<&Match>) =
-                rule.when.iter().partition(|condition| asks_prefix_of(condition));
-            if rest.iter().all(|condition| matches_route(condition, attributes, learned)) {
-                holds |= 1 << index;
+            let mut may = true;
+            for condition in &rule.when {
+                if asks_prefix_of(condition) {
+                    asks_prefix |= 1 << index;
+                } else {
+                    may &= matches_route(condition, attributes, learned);
+                }
             }
-            if !asking.is_empty() {
-                asks_prefix |= 1 << index;
-            }
+            holds |= u64::from(may) << index;
         }
         Judge { policy, attributes, learned, setting, holds, asks_prefix, constant: None }
     }
@@ -256,6 +259,7 @@ fn change(attributes: &mut Attributes, sets: &[Set], setting: Setting, touched: 
             }
             Set::NextHopSelf => {
                 attributes.next_hop = setting.next_hop.unwrap_or(attributes.next_hop);
+                touched.next_hop = true;
             }
         }
     }

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub(super) use judge::{Judge, Learned, Setting, Verdict};
+pub(super) use judge::{Judge, Learned, Setting, Touched, Verdict};
 pub use set::PrefixSet;
 
 use super::Claims;

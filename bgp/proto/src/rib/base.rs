@@ -33,6 +33,8 @@ pub struct Rib {
     pub(super) v6: Loc<Ipv6Prefix>,
     pub(super) out: Groups,
     pub(super) refusals: Refusals,
+    /// Some peer's import policy has changed.
+    pub(super) judge_again: bool,
 }
 
 impl Rib {
@@ -46,6 +48,7 @@ impl Rib {
             v6: Loc::default(),
             out: Groups::default(),
             refusals: Refusals::default(),
+            judge_again: false,
         }
     }
 
@@ -66,6 +69,7 @@ impl Rib {
         if let Some(known) = self.peers.get_mut(key) {
             self.out.leave(key, known);
             known.judge_again |= known.info.import != peer.import;
+            self.judge_again |= known.judge_again;
             known.info = peer;
         } else if !self.peers.insert(key, Peer::new(peer)) {
             return;
@@ -138,6 +142,7 @@ impl Rib {
         let Some(peer) = self.peers.get_mut(key) else { return };
         if peer.info.import != import {
             peer.judge_again = true;
+            self.judge_again = true;
         }
         if peer.info.export != export {
             self.out.moving = true;
@@ -149,7 +154,7 @@ impl Rib {
     /// The peer asks for all of `family` again (RFC 2918).
     pub fn refresh(&mut self, key: PeerKey, family: Family) {
         if let Some(peer) = self.peers.get_mut(key) {
-            self.out.refresh(peer, family);
+            self.out.refresh(key, peer, family);
         }
     }
 
@@ -161,15 +166,12 @@ impl Rib {
 
     /// The deferral is over: End-of-RIB follows what each peer is still to be sent.
     pub fn release_end_of_rib(&mut self) {
-        self.out.hold_end_of_rib = false;
+        self.out.release_end_of_rib(&mut self.peers);
     }
 
     /// Whether [`Rib::settle`] has nothing to do.
     pub fn is_settled(&self) -> bool {
-        self.v4.is_settled()
-            && self.v6.is_settled()
-            && !self.out.moving
-            && !self.peers.iter().any(|(_, peer)| peer.judge_again)
+        self.v4.is_settled() && self.v6.is_settled() && !self.out.moving && !self.judge_again
     }
 
     /// Tells up to `max` changed prefixes of each family: to the update groups, and as changes,
@@ -181,11 +183,11 @@ impl Rib {
         self.judge_again();
         let v4 = self.v4.settle(max, &mut self.attrs);
         changes.extend(v4.iter().map(|moved| moved.change(&self.attrs)));
-        self.out.tell(&v4, &self.ours, &self.attrs, &mut self.peers);
+        self.out.tell(&v4, self.ours, &self.attrs, &mut self.peers);
         self.v4.told(&v4, &mut self.attrs);
         let v6 = self.v6.settle(max, &mut self.attrs);
         changes.extend(v6.iter().map(|moved| moved.change(&self.attrs)));
-        self.out.tell(&v6, &self.ours, &self.attrs, &mut self.peers);
+        self.out.tell(&v6, self.ours, &self.attrs, &mut self.peers);
         self.v6.told(&v6, &mut self.attrs);
         if self.out.moving && self.v4.is_settled() && self.v6.is_settled() {
             self.move_members();
@@ -219,6 +221,12 @@ impl Rib {
     /// Distinct attribute sets in use.
     pub fn attribute_sets(&self) -> usize {
         self.attrs.len()
+    }
+
+    /// Update groups, and how often a set of attributes was encoded for one of them, which is
+    /// once for each group, not for each peer.
+    pub fn group_statistics(&self) -> (usize, u64) {
+        self.out.statistics()
     }
 
     /// Puts a path whose attributes are counted; keeps the counters.
