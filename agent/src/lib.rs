@@ -6,6 +6,7 @@
 //! control: what the command line and the metrics see of all this
 //! ```
 
+pub mod agent;
 pub mod cli;
 pub mod config;
 pub mod control;

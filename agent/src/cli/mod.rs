@@ -1,6 +1,7 @@
 //! The command line: one file per command, each with its `Args` and a `run` that ends in an
 //! [`Exit`]. Commands that ask a running agent are clients of its socket; the others work alone.
 
+mod agent;
 mod check;
 mod completions;
 pub(crate) mod human;
@@ -21,6 +22,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Runs the node agent in the foreground.
+    Agent(agent::Args),
     /// Validates a configuration file: each error with line, key and remedy.
     Check(check::Args),
     /// Prints a completion script for a shell.
@@ -55,6 +58,7 @@ impl From<Exit> for ExitCode {
 pub fn run() -> ExitCode {
     // clap itself ends the process with 2 on wrong usage.
     let exit = match Cli::parse().command {
+        Command::Agent(args) => agent::run(args),
         Command::Check(args) => check::run(&args),
         Command::Completions(args) => completions::run(&args),
     };

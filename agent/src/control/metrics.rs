@@ -30,6 +30,11 @@ impl InstallTimes {
         self.0.observe(took.as_secs_f64());
     }
 
+    /// What they are gathered in.
+    pub fn histogram(&self) -> Histogram {
+        self.0.clone()
+    }
+
     /// As a callback, for an owner that shall not know of metrics.
     pub fn callback(&self) -> Arc<dyn Fn(Duration) + Send + Sync> {
         let times = self.clone();

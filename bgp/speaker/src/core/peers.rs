@@ -130,8 +130,16 @@ impl Core {
             .map(|peer| peer.config.address)
             .collect();
         self.deferral.expect(awaited, Instant::now());
-        for change in changes.iter().filter(|change| change.outcome != Outcome::Unchanged) {
-            tracing::info!("{change}");
+        for change in &changes {
+            match change.outcome {
+                Outcome::Unchanged => {}
+                // A policy that names every node changes for all peers at once.
+                Outcome::Updated(_) => tracing::debug!("{change}"),
+                Outcome::Refused(_) => tracing::error!("{change}"),
+                Outcome::Added | Outcome::Removed | Outcome::Bounced(_) => {
+                    tracing::info!("{change}");
+                }
+            }
         }
         changes
     }

@@ -1,0 +1,306 @@
+//! The agent's life: what is started, in which order, what follows a new configuration, and how
+//! it ends.
+//!
+//! ```text
+//! start   configuration -> socket and HTTP address -> what the kernel still has of the run
+//!         before -> speaker -> owners -> control
+//! reload  the snapshot in force changes; each owner follows by itself. What the speaker is born
+//!         with (AS, router id, port...) restarts the speaker within this process
+//! end     SIGTERM or SIGINT: the owners stop, sessions close without a word, routes stay in the
+//!         kernel, so that peers and packets bridge the gap (RFC 4724). A second signal ends it
+//!         at once
+//! ```
+//!
+//! Every task belongs to a set that ends with its owner. An owner that fails is told of in the
+//! log and started again.
+
+mod current;
+mod generation;
+mod start;
+
+use std::fmt::Display;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
+
+use self::generation::{Birth, Generation, Wiring};
+pub use self::start::StartError;
+use crate::control::{self, Backend, ControlSocket, HttpListener, InstallTimes};
+use crate::kernel;
+use crate::reconcile::cni::CniOwner;
+use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport};
+use crate::reconcile::{host, keep};
+use crate::source::Snapshot;
+use crate::source::file::FileSource;
+
+/// Events of the kernel that a slow listener may fall behind.
+const KERNEL_NOTICES: usize = 1024;
+
+/// What the agent is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Where the command line reaches it.
+    pub socket: PathBuf,
+}
+
+/// Runs the agent until a signal ends it.
+///
+/// # Errors
+/// Where it cannot start: one clear line, with the place and the remedy. Nothing was touched
+/// then.
+pub async fn run(options: Options) -> Result<(), StartError> {
+    let mut signals = Signals::new().map_err(StartError::Signal)?;
+    let source = FileSource::open(&options.config)?;
+    let snapshot = Arc::clone(&source.snapshots().borrow());
+    tell(&source.reports().borrow());
+    start::check_capabilities(&snapshot)?;
+    let socket = ControlSocket::bind(&options.socket)?;
+    let http = match snapshot.http {
+        Some(address) => Some(HttpListener::bind(address).await?),
+        None => None,
+    };
+    let readiness_file = options.socket.with_file_name("ready");
+    let agent = Agent::start(source, snapshot, socket, http, readiness_file).await?;
+    agent.run(&mut signals).await;
+    Ok(())
+}
+
+/// What is doubtful, and what is not built.
+fn tell(report: &ConfigReport) {
+    for warning in &report.warnings {
+        tracing::warn!("{warning}");
+    }
+    tracing::info!(
+        "pod traffic that leaves the cluster keeps its pod's address: masquerade is not built yet"
+    );
+}
+
+struct Agent {
+    /// What the source has read.
+    read: watch::Receiver<Arc<Snapshot>>,
+    /// How the source has read it.
+    read_report: watch::Receiver<Arc<ConfigReport>>,
+    /// What everybody acts upon.
+    in_force: watch::Sender<Arc<Snapshot>>,
+    report: watch::Sender<Arc<ConfigReport>>,
+    /// Why what was read could not be put in force.
+    obstacle: Option<String>,
+    wiring: Wiring,
+    /// `None` only after the speaker could not be started again.
+    generation: Option<Generation>,
+    /// All tasks that outlive a speaker.
+    tasks: JoinSet<()>,
+}
+
+impl Agent {
+    async fn start(
+        source: FileSource,
+        snapshot: Arc<Snapshot>,
+        socket: ControlSocket,
+        http: Option<HttpListener>,
+        readiness_file: PathBuf,
+    ) -> Result<Agent, StartError> {
+        let read = source.snapshots();
+        let read_report = source.reports();
+        let in_force = watch::Sender::new(snapshot);
+        let report = watch::Sender::new(Arc::clone(&read_report.borrow()));
+        let fib = watch::Sender::new(Arc::<FibReport>::default());
+        let hosts = watch::Sender::new(Arc::<HostReport>::default());
+        let cni = watch::Sender::new(Arc::<CniReport>::default());
+        let kernel = broadcast::Sender::new(KERNEL_NOTICES);
+        let installs = InstallTimes::default();
+        let wiring = Wiring {
+            snapshot: in_force.subscribe(),
+            fib: fib.clone(),
+            kernel: kernel.clone(),
+            installs: installs.clone(),
+            current: current::Current::new(),
+        };
+        let birth = Birth::of(&in_force.borrow());
+        let preserved = kernel::preserved(&in_force.borrow().dataplane)?;
+        let speaker = birth.speaker(preserved).await?;
+        let generation = Generation::new(speaker, birth, preserved, &wiring);
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(source.run());
+        tasks.spawn(keep("the host's settings", {
+            let (snapshot, hosts, kernel) = (in_force.subscribe(), hosts.clone(), kernel.clone());
+            move || {
+                let settings = kernel::settings::Settings::default();
+                let inputs = host::Inputs { snapshot: snapshot.clone(), settings };
+                let outputs = host::Outputs { report: hosts.clone(), notices: kernel.clone() };
+                host::run(inputs, outputs)
+            }
+        }));
+        let owner = CniOwner::new(
+            in_force.subscribe(),
+            fib.subscribe(),
+            hosts.subscribe(),
+            cni.clone(),
+            readiness_file,
+        );
+        tasks.spawn(owner.run());
+        let backend = Backend {
+            speaker: Arc::new(wiring.current.clone()),
+            snapshot: in_force.subscribe(),
+            config: report.subscribe(),
+            fib: fib.subscribe(),
+            host: hosts.subscribe(),
+            kernel,
+            installs,
+            started: Instant::now(),
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        tasks.spawn(control::run(backend, socket, http));
+        tracing::info!("started; listening on port {}", in_force.borrow().listen_port);
+        Ok(Agent {
+            read,
+            read_report,
+            in_force,
+            report,
+            obstacle: None,
+            wiring,
+            generation: Some(generation),
+            tasks,
+        })
+    }
+
+    /// Until the first signal; then leaves, unless a second one comes.
+    async fn run(mut self, signals: &mut Signals) {
+        loop {
+            tokio::select! {
+                name = signals.next() => {
+                    tracing::info!("{name}: leaving; routes stay in the kernel");
+                    break;
+                }
+                changed = self.read.changed() => {
+                    if changed.is_ok() {
+                        let snapshot = Arc::clone(&self.read.borrow_and_update());
+                        self.take(snapshot).await;
+                    }
+                }
+                changed = self.read_report.changed() => {
+                    if changed.is_ok() {
+                        self.publish_report();
+                    }
+                }
+                Some(ended) = self.tasks.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!("a task of the agent ended: {error}");
+                    }
+                }
+            }
+        }
+        let leaving = async {
+            if let Some(generation) = self.generation.take() {
+                generation.leave().await;
+            }
+            self.tasks.shutdown().await;
+        };
+        tokio::select! {
+            () = leaving => {}
+            name = signals.next() => tracing::warn!("{name} again: ending at once"),
+        }
+    }
+
+    /// Puts a snapshot in force, with a new speaker where it must be.
+    async fn take(&mut self, snapshot: Arc<Snapshot>) {
+        let birth = Birth::of(&snapshot);
+        let differs = match &self.generation {
+            Some(generation) => generation.birth.difference(&birth),
+            None => Some("no speaker runs".to_owned()),
+        };
+        self.obstacle = match differs {
+            None => {
+                self.in_force.send_replace(snapshot);
+                None
+            }
+            Some(what) => {
+                tracing::info!("the speaker starts again within this process: {what}");
+                self.replace(birth, snapshot).await.err()
+            }
+        };
+        if let Some(obstacle) = &self.obstacle {
+            tracing::error!("{obstacle}");
+        }
+        self.publish_report();
+    }
+
+    /// Ends the speaker as for a restart, and starts another. Where that cannot be, the old one
+    /// comes back, and the error says why.
+    async fn replace(&mut self, birth: Birth, snapshot: Arc<Snapshot>) -> Result<(), String> {
+        let refused = |error: &dyn Display| {
+            format!("the new configuration is not in force, the one before still is: {error}")
+        };
+        let preserved = kernel::preserved(&snapshot.dataplane).map_err(|error| refused(&error))?;
+        // Another port can be tried while the old speaker still serves.
+        let moves =
+            self.generation.as_ref().is_some_and(|running| running.birth.port != birth.port);
+        let early = match moves {
+            true => Some(birth.speaker(preserved).await.map_err(|error| refused(&error))?),
+            false => None,
+        };
+        let mut old_birth = None;
+        if let Some(running) = self.generation.take() {
+            old_birth = Some(running.birth.clone());
+            running.leave().await;
+        }
+        let started = match early {
+            Some(speaker) => Ok(speaker),
+            None => birth.speaker(preserved).await,
+        };
+        match started {
+            Ok(speaker) => {
+                self.in_force.send_replace(snapshot);
+                self.generation = Some(Generation::new(speaker, birth, preserved, &self.wiring));
+                Ok(())
+            }
+            Err(error) => {
+                if let Some(birth) = old_birth
+                    && let Ok(speaker) = birth.speaker(preserved).await
+                {
+                    let again = Generation::new(speaker, birth, preserved, &self.wiring);
+                    self.generation = Some(again);
+                }
+                Err(refused(&error))
+            }
+        }
+    }
+
+    fn publish_report(&mut self) {
+        let mut report = ConfigReport::clone(&self.read_report.borrow_and_update());
+        if report.refused.is_none() {
+            report.refused.clone_from(&self.obstacle);
+        }
+        self.report.send_replace(Arc::new(report));
+    }
+}
+
+/// What ends the agent.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
