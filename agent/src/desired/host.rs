@@ -67,7 +67,7 @@ impl HostWants {
             return wants;
         }
         let mtu = snapshot.dataplane.mtu.or_else(|| smallest_mtu(snapshot, view));
-        if mtu.is_none() {
+        if view.holders(&snapshot.node.addresses).next().is_none() {
             wants.problems.push(missing_addresses(&snapshot.node.addresses));
         }
         let name = snapshot.dataplane.bridge.clone();
@@ -85,7 +85,7 @@ impl HostWants {
 fn missing_addresses(addresses: &[IpAddr]) -> String {
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     format!(
-        "no interface has an address of this node ({}): pods get the MTU {DEFAULT_MTU}; put the \
+        "no interface has an address of this node ({}), so nothing can be sent to it: put the \
          address on an interface, or correct `addresses`",
         addresses.join(", ")
     )
@@ -102,10 +102,12 @@ fn families(snapshot: &Snapshot) -> Families {
 }
 
 /// The smallest MTU of the interfaces that hold this node's addresses: what a pod sends as one
-/// packet must fit them all.
+/// packet must fit them all. Where the loopback interface alone holds them, that of all uplinks.
 fn smallest_mtu(snapshot: &Snapshot, view: &HostView) -> Option<u32> {
     let holders = view.holders(&snapshot.node.addresses);
-    holders.filter(|link| !link.loopback).map(|link| link.mtu).min()
+    let smallest = holders.filter(|link| !link.loopback).map(|link| link.mtu).min();
+    let links = uplinks(snapshot, view).into_iter();
+    smallest.or_else(|| links.filter_map(|name| view.link_named(&name)).map(|link| link.mtu).min())
 }
 
 /// The interfaces by which other nodes and routers are reached, and those that hold our own
@@ -213,6 +215,12 @@ mod tests {
         let wants = HostWants::new(&snapshot(THREE), &view);
         assert_eq!(wants.bridge.unwrap(), BridgeWants { name: "twill0".into(), mtu: 1450 });
         assert!(wants.problems.is_empty());
+        let only_lo = [("lo", "10.0.0.1/32"), ("eth0", "10.0.0.7/24")];
+        let only_lo =
+            only_lo.map(|(name, address)| (1 + u32::from(name != "lo"), name, 1400, address));
+        let on_lo = HostWants::new(&snapshot(THREE), &self::view(&only_lo));
+        assert_eq!(on_lo.bridge.unwrap().mtu, 1400, "by the uplink");
+        assert!(on_lo.problems.is_empty());
         let fixed = snapshot(&format!("{THREE}\ndataplane: {{mtu: 1400}}"));
         assert_eq!(HostWants::new(&fixed, &view).bridge.unwrap().mtu, 1400);
     }

@@ -303,3 +303,6 @@ fn bridge_spec(name: &str, mtu: u32, snapshot: &Snapshot) -> Result<BridgeSpec, 
     let subnets = subnets.ok_or("a pod CIDR is no subnet")?;
     Ok(BridgeSpec { mtu: Some(mtu), ..BridgeSpec::link_local(name, &subnets) })
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,7 @@ impl Owner {
     fn accepted(&mut self, (prefix, cause): Dirty, step: &Step, at: Instant) {
         let installs = matches!(step, Step::Add(_) | Step::Replace(_));
         if let (true, Cause::Learned(received)) = (installs, cause) {
-            self.install_seconds.observe(at.saturating_duration_since(received).as_secs_f64());
+            (self.installed)(at.saturating_duration_since(received));
         }
         self.table.done(prefix, step);
         self.notice(prefix, step, |route| match (installs, cause) {

@@ -28,11 +28,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{broadcast, watch};
 use twill_bgp::Readiness;
 use twill_bgp::proto::types::Prefix;
@@ -65,20 +65,23 @@ pub struct Inputs<B> {
     pub best_paths: B,
 }
 
+/// Takes the time from the receipt of an UPDATE to the kernel's acknowledgement of its route.
+pub type Installed = Arc<dyn Fn(Duration) + Send + Sync>;
+
 /// Where the owner tells of itself.
-#[derive(Debug)]
 pub struct Outputs {
     /// After each pass; while much happens, now and then.
     pub report: watch::Sender<Arc<FibReport>>,
     /// As it happens.
     pub notices: broadcast::Sender<KernelNotice>,
-    /// Seconds from the receipt of an UPDATE to the kernel's acknowledgement of the route.
-    pub install_seconds: Histogram,
+    /// Called for each route that a best path brings into the kernel.
+    pub installed: Installed,
 }
 
-/// Upper bounds, in seconds, for [`Outputs::install_seconds`]: 50 µs to 6.5 s, doubling.
-pub fn install_buckets() -> impl Iterator<Item = f64> {
-    std::iter::successors(Some(0.000_05), |bound| Some(bound * 2.0)).take(18)
+impl fmt::Debug for Outputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outputs").finish_non_exhaustive()
+    }
 }
 
 /// Why a prefix is looked at.
@@ -94,7 +97,6 @@ enum Cause {
 
 type Dirty = (Prefix, Cause);
 
-#[derive(Debug)]
 struct Owner {
     netlink: Netlink,
     watch: Watch,
@@ -107,7 +109,7 @@ struct Owner {
     relist_at: Option<Instant>,
     last_relist: Instant,
     publisher: Publisher,
-    install_seconds: Histogram,
+    installed: Installed,
 }
 
 /// Keeps our kernel routes as they should be, until there are no more best paths.
@@ -176,7 +178,7 @@ async fn run_with<B: BestPaths>(
 
 impl Owner {
     fn new(snapshot: Arc<Snapshot>, outputs: Outputs, netlink: Netlink, watch: Watch) -> Owner {
-        let Outputs { report, notices, install_seconds } = outputs;
+        let Outputs { report, notices, installed } = outputs;
         let enabled = snapshot.dataplane.install;
         let desired = Desired::new(&snapshot, Arc::new(HostView::default()));
         let table = Table::new(desired, kernel::marks(&snapshot.dataplane));
@@ -191,7 +193,7 @@ impl Owner {
             relist_at: None,
             last_relist: Instant::now(),
             publisher: Publisher::new(report, notices, enabled),
-            install_seconds,
+            installed,
         }
     }
 
