@@ -123,7 +123,7 @@ impl Generation {
                 let outputs = routes::Outputs {
                     report: report.clone(),
                     notices: notices.clone(),
-                    install_seconds: installs.histogram(),
+                    installed: installs.callback(),
                 };
                 async move {
                     let Ok(best_paths) = handle.subscribe().await else { return Ok(()) };
