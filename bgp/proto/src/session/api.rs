@@ -94,7 +94,8 @@ pub struct RestartingSide {
     pub restart_time: Duration,
     /// R: this process has restarted and its deferral is not over.
     pub restarted: bool,
-    /// F: families whose routes we found in the kernel.
+    /// F: families whose routes we found in the kernel. Besides, F is set for what an earlier
+    /// session of this process carried, because then nothing was restarted.
     pub forwarding: Families,
 }
 
@@ -140,7 +141,9 @@ pub enum Event {
     Leave,
     /// 16 Tcp_CR_Acked for `Outgoing`, 17 TcpConnectionConfirmed for `Incoming`.
     TcpOpened(Direction),
-    /// 18 TcpConnectionFails: dialling failed, or an open connection ended.
+    /// 18 TcpConnectionFails: dialling failed, or an open connection ended. To be reported after
+    /// all that was received before: a NOTIFICATION among it ends forwarding, and a broken
+    /// connection does not.
     TcpClosed(Direction, TcpFailure),
     /// 19, 25 to 27: a message arrived.
     Received(Direction, Message),

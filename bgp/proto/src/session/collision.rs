@@ -82,3 +82,112 @@ impl Candidate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Direction::{Incoming, IncomingAgain, Outgoing};
+    use super::Verdict::{Both, Candidate as Newer, Other as Older};
+    use super::*;
+    use crate::session::connection::{Established, OpenConfirm, OpenSent};
+    use crate::session::negotiation::negotiate;
+    use crate::session::tests::{asn, config, epoch, graceful, open_of};
+
+    const YOUNG: Duration = Duration::from_secs(1);
+    const OLD: Duration = Duration::from_secs(60);
+
+    fn open_sent(order: u64) -> Connection {
+        Connection::OpenSent(OpenSent { opened: epoch(), order, sent: open_of(&config(1)) })
+    }
+
+    fn agreed(ours: &SessionConfig, theirs: &SessionConfig) -> Box<crate::session::Negotiated> {
+        Box::new(negotiate(ours, Outgoing, &open_of(ours), open_of(theirs)).unwrap())
+    }
+
+    fn open_confirm(order: u64) -> Connection {
+        let agreed = agreed(&config(1), &config(2));
+        Connection::OpenConfirm(OpenConfirm { order, sent: open_of(&config(1)), agreed })
+    }
+
+    fn established(ours: &SessionConfig, theirs: &SessionConfig) -> Connection {
+        Connection::Established(Established { since: epoch(), agreed: agreed(ours, theirs) })
+    }
+
+    /// The candidate is the second connection of the session.
+    fn judge(
+        candidate: Direction,
+        ours_prevail: bool,
+        direction: Direction,
+        other: &Connection,
+        age: Duration,
+    ) -> Verdict {
+        Candidate { direction: candidate, order: 2, ours_prevail }.against(
+            direction,
+            other,
+            epoch() + age,
+        )
+    }
+
+    #[test]
+    fn the_table_of_collisions() {
+        // What the OPEN came on; the other and its state; who survives if our id is the higher
+        // one, and if it is the lower one.
+        let table = [
+            (Outgoing, Incoming, Connection::Closed, Both, Both),
+            (Outgoing, Incoming, open_sent(1), Both, Both),
+            (Outgoing, Incoming, open_confirm(1), Newer, Older),
+            (Outgoing, IncomingAgain, open_confirm(3), Newer, Older),
+            (Incoming, Outgoing, Connection::Closed, Both, Both),
+            (Incoming, Outgoing, Connection::Dialing, Newer, Newer),
+            (Incoming, Outgoing, open_sent(1), Older, Both),
+            (Incoming, Outgoing, open_confirm(1), Older, Newer),
+            (Incoming, IncomingAgain, open_sent(1), Both, Both),
+            (Incoming, IncomingAgain, open_confirm(1), Newer, Newer),
+            (Incoming, IncomingAgain, open_confirm(3), Older, Older),
+        ];
+        for (candidate, direction, other, higher, lower) in table {
+            let row = format!("{candidate:?} against {direction:?} in {:?}", other.state());
+            assert_eq!(judge(candidate, true, direction, &other, YOUNG), higher, "{row}, higher");
+            assert_eq!(judge(candidate, false, direction, &other, YOUNG), lower, "{row}, lower");
+        }
+    }
+
+    #[test]
+    fn a_connection_of_ours_that_stays_silent_is_not_waited_for() {
+        assert_eq!(judge(Incoming, true, Outgoing, &open_sent(1), OLD), Both);
+    }
+
+    #[test]
+    fn only_a_restart_that_was_announced_ends_an_established_session() {
+        let plain = established(&config(1), &config(2));
+        let half = established(&graceful(1, false), &config(2));
+        let both = established(&graceful(1, false), &graceful(2, false));
+        for higher in [false, true] {
+            for other in [Outgoing, Incoming] {
+                for age in [YOUNG, OLD] {
+                    assert_eq!(judge(IncomingAgain, higher, other, &plain, age), Older);
+                    assert_eq!(judge(IncomingAgain, higher, other, &half, age), Older);
+                }
+            }
+            assert_eq!(judge(IncomingAgain, higher, Incoming, &both, YOUNG), Newer);
+            assert_eq!(judge(Incoming, higher, Outgoing, &both, OLD), Newer);
+            // It may have crossed ours on the wire.
+            assert_eq!(judge(Incoming, higher, Outgoing, &both, YOUNG), Older);
+            // What we dial never replaces what is up.
+            assert_eq!(judge(Outgoing, higher, Incoming, &both, OLD), Older);
+        }
+    }
+
+    #[test]
+    fn identifiers_are_compared_as_numbers_and_then_the_ases() {
+        let ours = |id, local, peer| SessionConfig {
+            local_asn: asn(local),
+            peer_asn: asn(peer),
+            ..config(id)
+        };
+        let theirs = |id, local| open_of(&SessionConfig { local_asn: asn(local), ..config(id) });
+        assert!(ours_prevail(&ours(200, 1, 2), &theirs(9, 2)), "not as text");
+        assert!(!ours_prevail(&ours(9, 2, 1), &theirs(200, 1)));
+        assert!(ours_prevail(&ours(7, 2, 1), &theirs(7, 1)));
+        assert!(!ours_prevail(&ours(7, 1, 2), &theirs(7, 2)));
+    }
+}

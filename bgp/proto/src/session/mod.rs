@@ -20,7 +20,10 @@
 //! `timer`); the session has the timers for dialling and for graceful restart, and its state is
 //! the furthest that a connection has come. Where TCP fails, the session goes on listening and
 //! dials again after a back-off (`backoff`); where the peer or we found fault, it also refuses the
-//! peer's connections for that time, so that two speakers that disagree do so slowly.
+//! peer's connections for that time, so that two speakers that disagree do so slowly. RFC 4271
+//! sends a broken session to Idle as well; that is an IdleHoldTimer of no length here, followed by
+//! AutomaticStart_with_PassiveTcpEstablishment (event 5), so that a restarted peer is let in at
+//! once. What each state does with each event stands in `tests/table.txt`.
 //!
 //! | room | what it holds |
 //! |---|---|

@@ -99,3 +99,127 @@ pub(super) fn families_of(open: &Open) -> Families {
 fn has_four_octet_asn(open: &Open) -> bool {
     open.capabilities.iter().any(|capability| matches!(capability, Capability::FourOctetAsn(_)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::session::tests::{asn, config, graceful, open_of};
+    use crate::types::HoldTime;
+
+    fn agree(ours: &SessionConfig, theirs: Open) -> Result<Negotiated, Fault> {
+        negotiate(ours, Direction::Outgoing, &open_of(ours), theirs)
+    }
+
+    /// The code and subcode that answer an OPEN.
+    fn refusal(ours: &SessionConfig, theirs: Open) -> (u8, u8) {
+        let fault = agree(ours, theirs).unwrap_err();
+        (fault.notification.code, fault.notification.subcode)
+    }
+
+    #[test]
+    fn our_open_says_what_is_configured() {
+        let open = open_of(&SessionConfig { local_asn: asn(4_200_000_000), ..graceful(1, true) });
+        assert_eq!(open.asn, 23456);
+        let family = |family| GracefulRestartFamily { family, forwarding: true };
+        assert_eq!(
+            open.capabilities,
+            [
+                Capability::Multiprotocol(Family::Ipv4Unicast),
+                Capability::Multiprotocol(Family::Ipv6Unicast),
+                Capability::RouteRefresh,
+                Capability::GracefulRestart {
+                    restarted: true,
+                    notification: false,
+                    restart_time: Duration::from_secs(120),
+                    families: vec![family(Family::Ipv4Unicast), family(Family::Ipv6Unicast)],
+                },
+                Capability::FourOctetAsn(4_200_000_000),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_peer_must_be_of_the_configured_as() {
+        let ours = SessionConfig { peer_asn: asn(70000), ..config(1) };
+        let theirs = SessionConfig { local_asn: asn(70000), ..config(2) };
+        assert!(agree(&ours, open_of(&theirs)).is_ok(), "by the capability, not the field");
+        let mut old = open_of(&theirs);
+        old.capabilities.retain(|capability| capability.code() != 65);
+        assert_eq!(refusal(&ours, old), (2, 2), "AS_TRANS alone is nobody");
+        assert_eq!(refusal(&ours, open_of(&config(2))), (2, 2));
+        let mut zero = open_of(&theirs);
+        zero.capabilities = vec![Capability::FourOctetAsn(0)];
+        assert_eq!(refusal(&ours, zero), (2, 2));
+    }
+
+    #[test]
+    fn an_id_may_be_shared_between_ases_but_not_within() {
+        assert_eq!(refusal(&config(1), open_of(&config(1))), (2, 3));
+        let ours = SessionConfig { peer_asn: asn(65001), ..config(1) };
+        let theirs = SessionConfig { local_asn: asn(65001), ..config(1) };
+        assert!(!agree(&ours, open_of(&theirs)).unwrap().codec.ibgp);
+    }
+
+    #[test]
+    fn families_are_those_of_both() {
+        let mut open = open_of(&config(2));
+        let table: [(Vec<Capability>, Families); 4] = [
+            (vec![], Families::NONE.with(Family::Ipv4Unicast)),
+            (vec![Capability::RouteRefresh], Families::NONE.with(Family::Ipv4Unicast)),
+            (
+                vec![Capability::Multiprotocol(Family::Ipv6Unicast)],
+                Families::NONE.with(Family::Ipv6Unicast),
+            ),
+            (
+                vec![
+                    Capability::Unknown { code: 1, value: Bytes::from_static(&[0, 25, 0, 70]) },
+                    Capability::Multiprotocol(Family::Ipv4Unicast),
+                ],
+                Families::NONE.with(Family::Ipv4Unicast),
+            ),
+        ];
+        for (capabilities, families) in table {
+            open.capabilities = capabilities;
+            assert_eq!(agree(&config(1), open.clone()).unwrap().codec.families, families);
+        }
+        open.capabilities =
+            vec![Capability::Unknown { code: 1, value: Bytes::from_static(&[0, 25, 0, 70]) }];
+        assert_eq!(refusal(&config(1), open), (2, 7), "multiprotocol, but nothing of ours");
+    }
+
+    #[test]
+    fn the_codec_follows_both() {
+        let mut theirs = open_of(&config(2));
+        assert!(agree(&config(1), theirs.clone()).unwrap().codec.four_octet_asn);
+        theirs.capabilities.retain(|capability| capability.code() != 65);
+        let negotiated = agree(&config(1), theirs).unwrap();
+        assert!(!negotiated.codec.four_octet_asn);
+        assert!(negotiated.codec.ibgp);
+    }
+
+    #[test]
+    fn graceful_restart_needs_both() {
+        let none = agree(&config(1), open_of(&graceful(2, true))).unwrap();
+        assert_eq!((none.graceful_restart, none.end_of_rib), (Families::NONE, Families::NONE));
+        assert!(!none.peer_restarted);
+        let both = agree(&graceful(1, false), open_of(&graceful(2, true))).unwrap();
+        assert_eq!((both.graceful_restart, both.end_of_rib), (Families::ALL, Families::ALL));
+        assert!(both.peer_restarted);
+    }
+
+    #[test]
+    fn the_hold_time_is_the_smaller_one() {
+        let with = |id, seconds| SessionConfig {
+            hold_time: HoldTime::from_secs(seconds).unwrap(),
+            ..config(id)
+        };
+        for (ours, theirs, agreed) in [(90, 30, 30), (3, 90, 3), (90, 0, 0), (0, 90, 0)] {
+            let negotiated = agree(&with(1, ours), open_of(&with(2, theirs))).unwrap();
+            assert_eq!(negotiated.hold_time.as_secs(), agreed);
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Tests of the state machine as a whole; those of one room stand in the room.
 
+mod chaos;
 mod collisions;
 mod damping;
 mod property;
