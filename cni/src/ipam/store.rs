@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -329,7 +329,7 @@ impl Store {
             Choice::Requested(_) => return,
             Choice::Unused(address) => {
                 let path = self.directory.join(format!("last_reserved_ip.{set}"));
-                let _ = fs::write(path, address.to_string());
+                let _ = overwrite(&path, address.to_string().as_bytes());
                 0
             }
             Choice::Reused(address) => {
@@ -347,12 +347,24 @@ impl Store {
         }
     }
 
-    /// By rename, so that a process killed in between leaves the old one.
     fn write_state(&self) -> Result<(), IpamError> {
-        let (new, path) = (self.own("state.new"), self.own("state"));
-        let written = fs::write(&new, self.state.encode()).and_then(|()| fs::rename(&new, &path));
-        written.map_err(failed("write", &path))
+        let path = self.own("state");
+        overwrite(&path, &self.state.encode()).map_err(failed("write", &path))
     }
+}
+
+/// In place, in one system call: a process killed around it leaves the old text or the new one.
+/// Truncating a file first, or renaming another over it, has ext4 write it out at once, for
+/// milliseconds (its auto_da_alloc).
+fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(path)?;
+    file.write_all_at(bytes, 0)?;
+    let length = bytes.len() as u64;
+    if file.metadata()?.len() > length {
+        file.set_len(length)?;
+    }
+    Ok(())
 }
 
 /// The leases in a directory, unlocked.

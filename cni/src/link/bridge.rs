@@ -67,7 +67,7 @@ impl BridgeSpec {
 
 /// Stable for this boot and this name, and the same in a container as on its host.
 fn own_mac(name: InterfaceName) -> Mac {
-    Mac::of_bridge(&crate::boot::id().unwrap_or_default(), name.as_str())
+    Mac::of_bridge(crate::boot::id().unwrap_or_default(), name.as_str())
 }
 
 /// A bridge as it is.
