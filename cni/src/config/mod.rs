@@ -186,11 +186,14 @@ impl NetworkConfig {
         let args = root.with("args", |args| args.with("cni", |fields| read_requests(&fields)))?;
         let ip_ranges =
             envelope.value.get("runtimeConfig").and_then(|fields| fields.get("ipRanges"));
+        let mtu = read_mtu(&root)?;
+        let ipam = ipam::read(&root, gateway, ip_ranges)?;
+        check_ipv6_mtu(&root, mtu, &ipam)?;
         Ok(Self {
             version: envelope.version,
             name: network_name(&root)?,
             bridge,
-            mtu: read_mtu(&root)?,
+            mtu,
             gateway,
             default_route: root.boolean("isDefaultGateway", true)?,
             promiscuous: root.boolean("promiscMode", false)?,
@@ -205,7 +208,7 @@ impl NetworkConfig {
             })?,
             host_routes: HostRoutes::read(&root)?,
             readiness_file: root.string("readinessFile")?.map(str::to_owned),
-            ipam: ipam::read(&root, gateway, ip_ranges)?,
+            ipam,
             dns: root.get("dns").cloned(),
             mac: runtime.mac.or(args.mac),
             requested: [args.addresses, runtime.addresses].concat(),
@@ -238,6 +241,16 @@ fn read_mtu(root: &Fields<'_>) -> Result<Option<u32>, Error> {
         Some(..68) => Err(root.wrong("mtu", "0 or a number from 68 to 65535")),
         mtu => Ok(mtu),
     }
+}
+
+/// The kernel takes IPv6 away from a link with a smaller MTU (RFC 8200 section 5).
+fn check_ipv6_mtu(root: &Fields<'_>, mtu: Option<u32>, ipam: &Ipam) -> Result<(), Error> {
+    let Ipam::BuiltIn(built_in) = ipam else { return Ok(()) };
+    let ipv6 = built_in.subnets().iter().any(|subnet| subnet.is_ipv6());
+    if ipv6 && mtu.is_some_and(|mtu| mtu < 1280) {
+        return Err(root.wrong("mtu", "at least 1280, because the network has an IPv6 range"));
+    }
+    Ok(())
 }
 
 fn refuse_unsupported(root: &Fields<'_>) -> Result<(), Error> {

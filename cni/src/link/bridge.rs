@@ -218,12 +218,18 @@ pub(crate) fn write_ip(m: &mut Body<'_>, kind: u16, address: IpAddr) {
     }
 }
 
+/// A link-local address is no stranger: it is that of the other gateway mode, and pods attached
+/// while that was configured still use it.
 fn check_addresses(spec: &BridgeSpec, held: &[Cidr]) -> Result<(), LinkError> {
-    let clash = |wanted: &Cidr| {
-        held.iter().find(|found| !found.is_ipv6() && !spec.addresses.contains(found)).map(|found| {
-            LinkError::OtherAddress { name: spec.name, found: *found, wanted: *wanted }
-        })
+    let strange = |found: &&Cidr| match found.address() {
+        IpAddr::V4(address) => !address.is_link_local() && !spec.addresses.contains(found),
+        IpAddr::V6(_) => false,
     };
     let wanted = spec.addresses.iter().find(|address| !address.is_ipv6());
-    wanted.filter(|_| spec.exclusive).and_then(clash).map_or(Ok(()), Err)
+    match (held.iter().find(strange), wanted) {
+        (Some(found), Some(wanted)) if spec.exclusive => {
+            Err(LinkError::OtherAddress { name: spec.name, found: *found, wanted: *wanted })
+        }
+        _ => Ok(()),
+    }
 }
