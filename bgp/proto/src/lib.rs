@@ -5,7 +5,7 @@
 //! | room | what it holds | RFCs |
 //! |---|---|---|
 //! | [`types`] | values that cannot be built wrong: AS numbers, prefixes, attributes | 4271, 6793, 6286, 7607 |
-//! | [`wire`] | bytes to messages and back | 4271, 4760, 2545, 5492, 6793, 2918, 7606, 4724 |
+//! | [`wire`] | bytes to messages and back | 4271, 4760, 2545, 5492, 6793, 2918, 7313, 7606, 8654, 8950, 9003, 9072 |
 //! | [`session`] | one peer's state machine, its timers, collisions, graceful restart | 4271 section 8, 4724 |
 //! | [`rib`] | Adj-RIB-In, policy, decision, Loc-RIB, Adj-RIB-Out | 4271 section 9, 4456 |
 //!

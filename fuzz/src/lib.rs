@@ -1,0 +1,105 @@
+//! What the fuzz targets share: sessions made of one octet, and what must hold for a message.
+
+use bytes::BytesMut;
+use twill_bgp_proto::types::{Families, Family};
+use twill_bgp_proto::wire::{Codec, Message, MessageError, Update};
+
+/// The session that `octet` stands for (see README.md).
+pub fn codec(octet: u8) -> Codec {
+    let bit = |at: u8| octet & 1 << at != 0;
+    let mut families = Families::ALL;
+    if bit(4) {
+        families = families.without(Family::Ipv4Unicast);
+    }
+    if bit(5) {
+        families = families.without(Family::Ipv6Unicast);
+    }
+    Codec {
+        four_octet_asn: bit(0),
+        ibgp: bit(1),
+        extended_message: bit(2),
+        families,
+        extended_next_hop: bit(3),
+    }
+}
+
+/// A message of the type `kind` around `body`; `None` where it would be too long.
+pub fn framed(kind: u8, body: &[u8]) -> Option<BytesMut> {
+    let length = u16::try_from(body.len() + 19).ok()?;
+    let mut message = BytesMut::with_capacity(usize::from(length));
+    message.extend_from_slice(&[0xFF; 16]);
+    message.extend_from_slice(&length.to_be_bytes());
+    message.extend_from_slice(&[kind]);
+    message.extend_from_slice(body);
+    Some(message)
+}
+
+/// Every message at the front of `buffer`.
+pub fn drain(codec: &Codec, buffer: &mut BytesMut) -> Result<Vec<Message>, MessageError> {
+    let mut messages = Vec::new();
+    while let Some(message) = codec.decode(buffer)? {
+        messages.push(message);
+    }
+    Ok(messages)
+}
+
+/// What the peer is told about a fault must itself be no fault.
+pub fn check_told(error: &MessageError) {
+    let told = Message::Notification(error.notification.clone());
+    let mut out = BytesMut::new();
+    Codec::default().encode(&told, &mut out);
+    assert_eq!(Codec::default().decode(&mut out), Ok(Some(told)));
+    assert!(!error.notification.to_string().is_empty());
+}
+
+/// A message written anew must read the same.
+pub fn check_reread(codec: &Codec, message: &Message) {
+    let Message::Update(update) = message else {
+        let mut out = BytesMut::new();
+        codec.encode(message, &mut out);
+        assert_eq!(codec.decode(&mut out), Ok(Some(message.clone())));
+        return;
+    };
+    // Internal peers are always sent a local preference: one that came without has gained it,
+    // so that it is the second writing that must be as the first.
+    let Some(first) = rewritten(codec, update) else { return };
+    let Some(second) = rewritten(codec, &first) else { return };
+    assert_eq!(first, second);
+    assert_eq!(first.withdrawn, update.withdrawn);
+    assert_eq!(first.reach.len(), update.reach.len());
+    for (read, wanted) in first.reach.iter().zip(&update.reach) {
+        assert_eq!(read.prefixes, wanted.prefixes);
+        assert_eq!(read.attributes.as_path, wanted.attributes.as_path);
+        assert_eq!(read.attributes.next_hop, wanted.attributes.next_hop);
+        assert_eq!(read.attributes.communities, wanted.attributes.communities);
+    }
+}
+
+/// Written and read again; `None` where the attributes, put right, have become too long to send.
+fn rewritten(codec: &Codec, update: &Update) -> Option<Update> {
+    let mut out = BytesMut::new();
+    codec.encode_withdrawals(update.withdrawn.iter().copied(), &mut out);
+    let mut read = Update::default();
+    for reach in &update.reach {
+        codec.encode_updates(&reach.attributes, reach.prefixes.iter().copied(), &mut out).ok()?;
+    }
+    for message in drain(codec, &mut out).expect("what we write is valid") {
+        let Message::Update(part) = message else { panic!("not an UPDATE: {message:?}") };
+        assert!(part.faults.is_empty(), "{:?}", part.faults);
+        read.withdrawn.extend(part.withdrawn);
+        for reach in part.reach {
+            match read.reach.last_mut() {
+                // More messages than one for the same route.
+                Some(last)
+                    if last.attributes == reach.attributes
+                        && last.prefixes.first().map(|p| p.family())
+                            == reach.prefixes.first().map(|p| p.family()) =>
+                {
+                    last.prefixes.extend(reach.prefixes);
+                }
+                _ => read.reach.push(reach),
+            }
+        }
+    }
+    Some(read)
+}
