@@ -2,9 +2,24 @@
 //! [`Exit`]. Commands that ask a running agent are clients of its socket; the others work alone.
 
 mod agent;
+mod announce;
 mod check;
+pub mod client;
 mod completions;
+mod explain;
+mod fib;
 pub(crate) mod human;
+mod install_cni;
+mod ipam;
+mod monitor;
+mod output;
+mod peers;
+mod reset;
+mod routes;
+mod status;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 
@@ -26,6 +41,28 @@ pub enum Command {
     Agent(agent::Args),
     /// Validates a configuration file: each error with line, key and remedy.
     Check(check::Args),
+    /// One screen: node, health, sessions, routes, last errors. Exit 1 unless all is well.
+    Status(status::Args),
+    /// The sessions; with a name, everything about one.
+    Peers(peers::Args),
+    /// The routes of the RIB: losers with the reason they lost, refused ones with the rule.
+    Routes(routes::Args),
+    /// Our routes in the kernel against what should be there. Exit 1 where they differ.
+    Fib(fib::Args),
+    /// How a packet from here to an address goes, and what contradicts it. Exit 1 if it does not.
+    Explain(explain::Args),
+    /// Live events: sessions, routes, kernel changes, refusals.
+    Monitor(monitor::Args),
+    /// Ranges, leases and cooling addresses of this node, checked against what exists.
+    Ipam(ipam::Args),
+    /// Announces a prefix until the agent restarts.
+    Announce(announce::Args),
+    /// Takes back what was announced at run time.
+    Withdraw(announce::WithdrawArgs),
+    /// Bounces a session, or asks for a route refresh.
+    Reset(reset::Args),
+    /// Puts the CNI plugin in place.
+    InstallCni(install_cni::Args),
     /// Prints a completion script for a shell.
     Completions(completions::Args),
 }
@@ -57,10 +94,24 @@ impl From<Exit> for ExitCode {
 /// Parses the arguments of this process and runs the command.
 pub fn run() -> ExitCode {
     // clap itself ends the process with 2 on wrong usage.
-    let exit = match Cli::parse().command {
+    execute(Cli::parse().command).into()
+}
+
+fn execute(command: Command) -> Exit {
+    match command {
         Command::Agent(args) => agent::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Peers(args) => peers::run(&args),
+        Command::Routes(args) => routes::run(&args),
+        Command::Fib(args) => fib::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Monitor(args) => monitor::run(&args),
+        Command::Ipam(args) => ipam::run(&args),
+        Command::Announce(args) => announce::run(&args),
+        Command::Withdraw(args) => announce::withdraw(&args),
+        Command::Reset(args) => reset::run(&args),
+        Command::InstallCni(args) => install_cni::run(&args),
         Command::Completions(args) => completions::run(&args),
-    };
-    exit.into()
+    }
 }

@@ -203,7 +203,9 @@ fn kernel_differs(
     };
     let matched = kernel.prefix.parse::<Prefix>().ok();
     if let Some(matched) = matched.filter(|matched| matched.len() > route.prefix.len()) {
-        // A pod on this node has no route of its own: what is longer is somebody else's.
+        if kernel.protocol == "twill" {
+            return None;
+        }
         return Some(format!(
             "the kernel prefers {matched} ({}) because it is more specific than {}; remove it if \
              it should not be there",

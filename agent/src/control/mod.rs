@@ -22,6 +22,7 @@ pub mod api;
 mod backend;
 mod explain;
 mod health;
+mod ipam;
 mod lookup;
 pub mod metrics;
 mod monitor;

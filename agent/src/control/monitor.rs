@@ -4,6 +4,7 @@
 //! the stream says how many are missing; of several changes of one route it then sees the last.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use futures::stream::{self, BoxStream};
@@ -13,10 +14,11 @@ use tokio::sync::broadcast::error::RecvError;
 use twill_bgp::{BestChange, Notice, Stopped};
 
 use super::api::{Event, EventKind, KernelAction};
-use super::{Backend, timestamp, view};
+use super::{Backend, Speaker, timestamp, view};
 use crate::reconcile::report::{FibRoute, KernelNotice};
 
 struct Monitor {
+    speaker: Arc<dyn Speaker>,
     notices: broadcast::Receiver<Notice>,
     kernel: broadcast::Receiver<KernelNotice>,
     changes: BoxStream<'static, Vec<BestChange>>,
@@ -31,6 +33,7 @@ pub(super) async fn events(
     backend: &Backend,
 ) -> Result<impl Stream<Item = Event> + Send + use<>, Stopped> {
     let monitor = Monitor {
+        speaker: backend.speaker.clone(),
         notices: backend.speaker.notices(),
         kernel: backend.kernel.subscribe(),
         changes: backend.speaker.changes().await?,
@@ -53,9 +56,13 @@ impl Monitor {
             tokio::select! {
                 notice = self.notices.recv() => return heard(notice, session),
                 notice = self.kernel.recv() => return heard(notice, kernel),
-                changes = self.changes.next() => {
-                    let news = changes?.into_iter().filter_map(|one| change(one, self.since));
-                    self.pending.extend(news);
+                changes = self.changes.next() => match changes {
+                    Some(changes) => {
+                        let news = changes.into_iter().filter_map(|one| change(one, self.since));
+                        self.pending.extend(news);
+                    }
+                    // Another speaker may have taken the place of the one that ended.
+                    None => self.changes = self.speaker.changes().await.ok()?,
                 }
             }
         }

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,9 +14,10 @@ use futures::stream;
 use serde::Serialize;
 use twill_bgp::proto::types::Prefix;
 use twill_bgp::{PeerStatus, RouteEntry, RouteQuery, RouteSelection};
+use twill_cni::config::{COOLDOWN, DATA_DIR};
 
 use super::answer::Failure;
-use super::{Shared, explain, lookup, status, view};
+use super::{Shared, explain, ipam, lookup, status, view};
 
 /// A question.
 #[derive(Debug, Clone)]
@@ -26,6 +28,7 @@ pub(super) enum Reading {
     Routes(RouteQuery),
     Fib,
     Explain(IpAddr),
+    Ipam,
 }
 
 impl Reading {
@@ -55,6 +58,20 @@ impl Reading {
             }
             Reading::Fib => json(&view::fib(&backend.fib())),
             Reading::Explain(address) => explain(shared, *address).await,
+            Reading::Ipam => {
+                let snapshot = backend.snapshot();
+                // Files: as many as there are pods.
+                let read = move || {
+                    ipam::ipam(
+                        &snapshot,
+                        Path::new(DATA_DIR),
+                        crate::desired::cni::NETWORK,
+                        COOLDOWN,
+                    )
+                };
+                let answer = tokio::task::spawn_blocking(read).await;
+                json(&answer.map_err(|error| Failure::internal(error.to_string()))??)
+            }
         }
     }
 }

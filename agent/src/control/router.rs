@@ -41,6 +41,7 @@ pub(super) fn socket(shared: Arc<Shared>) -> Router {
         .route("/v1/routes/{*prefix}", get(routes_of))
         .route("/v1/fib", get(async |s, q| read(s, q, Ok(Reading::Fib)).await))
         .route("/v1/explain/{address}", get(explain))
+        .route("/v1/ipam", get(async |s, q| read(s, q, Ok(Reading::Ipam)).await))
         .route("/v1/monitor", get(events))
         .route("/v1/announcements/{*prefix}", put(announce).delete(withdraw));
     finish(api.merge(public()), shared)

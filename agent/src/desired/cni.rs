@@ -10,7 +10,7 @@ use twill_cni::link::InterfaceName;
 use crate::source::Snapshot;
 
 /// The network's name, and that of its directory of leases.
-const NETWORK: &str = "twill";
+pub(crate) const NETWORK: &str = "twill";
 /// What every runtime of today reads. Nobody can ask the runtime, so nothing newer is written.
 const KNOWN_TO_RUNTIMES: SpecVersion = SpecVersion::V1_0_0;
 
