@@ -272,7 +272,7 @@ fn an_add_that_fails_half_way() {
     host.call("DEL", "a", &config).ok();
     // Another address on the bridge.
     config["ipam"]["ranges"] = json!([[{"subnet": "10.7.0.0/24"}]]);
-    host.call("ADD", "a", &config).refused(100, "10.0.0.1/24, while 10.7.0.1/24 is configured");
+    host.call("ADD", "a", &config).refused(100, "10.0.0.1/30, while 10.7.0.1/24 is configured");
     assert_eq!(host.left(&["a"]), BTreeSet::new());
     config["forceAddress"] = true.into();
     host.call("ADD", "a", &config).ok();

@@ -98,9 +98,17 @@ impl Host {
         &self.directory
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--net", "--mount", "--pid", "-t", &self.pid, "--"]).args(words);
+        command
+    }
+
+    /// The same outside of its process ids: the process started is the command itself, so that
+    /// it can be killed.
+    pub fn command_outside(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--net", "--mount", "-t", &self.pid, "--"]).args(words);
         command
     }
 

@@ -1,0 +1,236 @@
+//! Killed at any moment, called by many at once, served beside the reference.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helpers are tests")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::{Host, PLUGIN, addresses, can_run, installed};
+use serde_json::json;
+
+const REFERENCE: &str = "/usr/lib/cni/host-local";
+
+/// ADD killed at its first system call, its second, and so on to its last; after each the pod's DEL
+/// leaves nothing, and the next ADD works.
+#[test]
+fn add_killed_at_every_system_call() {
+    if !can_run() || !installed("strace", "strace") {
+        return;
+    }
+    let host = Host::new("kill-add");
+    let config = host.config("1.0.0", "link-local", &["10.0.0.0/24", "fd00::/64"]);
+    let stdin = config.to_string();
+    host.pod("a");
+    for number in 1..1000 {
+        let inject = format!("inject=all:signal=KILL:when={number}");
+        let traced = ["strace", "-o", "/dev/null", "-e", &inject, PLUGIN];
+        let answer = host.call_with(&traced, &Host::variables("ADD", "a"), stdin.as_bytes());
+        let whole = answer.success;
+        host.call("DEL", "a", &config).ok();
+        assert_eq!(host.left(&["a"]), BTreeSet::new(), "after system call {number}");
+        if whole {
+            assert!(number > 60, "the ADD was not traced");
+            return;
+        }
+        if number % 10 == 0 {
+            host.call("ADD", "a", &config).ok();
+            assert_eq!(host.leases().len(), 2, "after system call {number}");
+            host.call("DEL", "a", &config).ok();
+        }
+    }
+    panic!("the ADD never came to its end");
+}
+
+/// The same for DEL, which is then called again.
+#[test]
+fn del_killed_at_every_system_call() {
+    if !can_run() || !installed("strace", "strace") {
+        return;
+    }
+    let host = Host::new("kill-del");
+    let config = host.config("1.0.0", "link-local", &["10.0.0.0/24", "fd00::/64"]);
+    let stdin = config.to_string();
+    host.pod("a");
+    for number in 20..1000 {
+        let result = host.call("ADD", "a", &config).ok();
+        let inject = format!("inject=all:signal=KILL:when={number}");
+        let traced = ["strace", "-o", "/dev/null", "-e", &inject, PLUGIN];
+        let answer = host.call_with(&traced, &Host::variables("DEL", "a"), stdin.as_bytes());
+        if answer.success {
+            assert!(number > 40, "the DEL was not traced");
+            return;
+        }
+        host.call("DEL", "a", &config).ok();
+        assert_eq!(host.left(&["a"]), BTreeSet::new(), "after system call {number}");
+        // Killed or not, the address rests: the next pod gets another.
+        let next = host.call("ADD", "a", &config).ok();
+        assert_ne!(addresses(&next), addresses(&result), "after system call {number}");
+        host.call("DEL", "a", &config).ok();
+    }
+    panic!("the DEL never came to its end");
+}
+
+/// ADD killed at random moments, without a tracer that changes its pace.
+#[test]
+fn add_killed_at_random_moments() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("kill-random");
+    let config = host.config("1.0.0", "link-local", &["10.0.0.0/24"]);
+    let file = host.directory().join("config");
+    std::fs::write(&file, config.to_string()).unwrap();
+    host.pod("a");
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut killed = 0;
+    for _ in 0..100 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let delay = Duration::from_micros((seed >> 33) % 6000);
+        let mut child = host
+            .command_outside(&[PLUGIN])
+            .envs(Host::variables("ADD", "a"))
+            .stdin(std::fs::File::open(&file).unwrap())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        while start.elapsed() < delay {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        killed += u32::from(child.wait().unwrap().signal().is_some());
+        host.call("DEL", "a", &config).ok();
+        assert_eq!(host.left(&["a"]), BTreeSet::new());
+    }
+    assert!(killed > 10, "only {killed} of 100 were killed before their end");
+}
+
+/// 40 pods at once, twice: no address twice, nobody fails, nothing stays.
+#[test]
+fn many_at_once() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("many");
+    let config = host.config("1.0.0", "link-local", &["10.0.0.0/24", "fd00::/64"]);
+    let pods: Vec<String> = (0..40).map(|number| format!("p{number}")).collect();
+    for pod in &pods {
+        host.pod(pod);
+    }
+    let all = |verb: &str| -> Vec<serde_json::Value> {
+        let (host, config) = (&host, &config);
+        std::thread::scope(|scope| {
+            let calls: Vec<_> = pods
+                .chunks(5)
+                .map(|some| {
+                    let call = move |pod: &String| host.call(verb, pod, config).ok();
+                    scope.spawn(move || some.iter().map(call).collect::<Vec<_>>())
+                })
+                .collect();
+            calls.into_iter().flat_map(|call| call.join().unwrap()).collect()
+        })
+    };
+    for _ in 0..2 {
+        let results = all("ADD");
+        let given: BTreeSet<String> = results.iter().flat_map(addresses).collect();
+        assert_eq!(given.len(), 80);
+        assert_eq!(host.leases().len(), 80);
+        all("DEL");
+        assert!(host.left(&[]).is_empty(), "{:?}", host.left(&[]));
+    }
+}
+
+/// The reference host-local and this plugin in one directory: each sees the other's leases, skips
+/// its addresses, and frees what the other gave out.
+#[test]
+fn one_directory_with_the_reference() {
+    if !can_run() || !installed(REFERENCE, "containernetworking-plugins") {
+        return;
+    }
+    let host = Host::new("reference");
+    let ours = host.config("1.0.0", "link-local", &["10.0.0.0/29"]);
+    let mut theirs = ours.clone();
+    theirs["ipam"] = json!({"type": "host-local", "ranges": [[{"subnet": "10.0.0.0/29", "gateway": "10.0.0.6"}]], "dataDir": host.data()});
+    let reference = |verb: &str, pod: &str| {
+        let stdin = theirs.to_string();
+        host.call_with(&[REFERENCE], &Host::variables(verb, pod), stdin.as_bytes())
+    };
+    for pod in ["a", "b", "c", "d"] {
+        host.pod(pod);
+    }
+    // A node moves over with pods running: theirs, ours, theirs.
+    let mut given = Vec::new();
+    given.extend(addresses(&reference("ADD", "a").ok()));
+    given.extend(addresses(&host.call("ADD", "b", &ours).ok()));
+    given.extend(addresses(&reference("ADD", "c").ok()));
+    assert_eq!(given, ["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
+    reference("CHECK", "b").ok();
+    let text = std::fs::read(host.data().join("net/10.0.0.2")).unwrap();
+    assert_eq!(text, b"b\r\neth0");
+    // Each frees the other's.
+    reference("DEL", "b").ok();
+    assert!(!host.leases().contains(&"10.0.0.2".to_owned()));
+    host.call("DEL", "b", &ours).ok();
+    host.call("DEL", "a", &ours).ok();
+    host.call("DEL", "c", &ours).ok();
+    assert_eq!(host.leases(), [""; 0]);
+    // What they freed can be used again once nothing else is left; what we freed rests.
+    let next: Vec<_> =
+        ["a", "b", "c"].map(|pod| addresses(&host.call("ADD", pod, &ours).ok())).concat();
+    assert_eq!(next, ["10.0.0.4", "10.0.0.5", "10.0.0.6"]);
+    let next = addresses(&host.call("ADD", "d", &ours).ok());
+    assert_eq!(next, ["10.0.0.2"]);
+}
+
+/// `ipam.type` of another plugin: addresses by the reference's host-local, the pod as ever; its
+/// error is passed on, and nothing stays when we fail after it.
+#[test]
+fn a_delegate_gives_the_addresses() {
+    if !can_run() || !installed(REFERENCE, "containernetworking-plugins") {
+        return;
+    }
+    let host = Host::new("delegate");
+    let mut config = host.config("1.0.0", "link-local", &[]);
+    config["ipam"] = json!({"type": "host-local", "ranges": [[{"subnet": "10.0.0.0/30"}]], "dataDir": host.data()});
+    for pod in ["a", "b"] {
+        host.pod(pod);
+    }
+    let result = host.call("ADD", "a", &config).ok();
+    assert_eq!(result["ips"][0]["address"], "10.0.0.2/32");
+    host.reaches(None, "10.0.0.2");
+    host.call("CHECK", "a", &common::after(&config, &result)).ok();
+    let before = host.left(&["a", "b"]);
+    let refused = host.call("ADD", "b", &config);
+    assert!(refused.json["msg"].as_str().unwrap().contains("host-local"), "{}", refused.json);
+    assert_eq!(host.left(&["a", "b"]), before);
+    host.call("DEL", "a", &config).ok();
+    // We fail after the delegate's success.
+    config["bridge"] = "lo".into();
+    host.call("ADD", "b", &config).refused(100, "not a bridge");
+    assert_eq!(host.left(&["a", "b"]), BTreeSet::new());
+}
+
+/// No pod of another boot lives: its leases are free.
+#[test]
+fn a_reboot_frees_all_leases() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("reboot");
+    let config = host.config("1.0.0", "link-local", &["10.0.0.0/29"]);
+    for pod in ["a", "b"] {
+        host.pod(pod);
+    }
+    host.call("ADD", "a", &config).ok();
+    let state = host.data().join("net/.twill/state");
+    let mut bytes = std::fs::read(&state).unwrap();
+    bytes[8..44].copy_from_slice(b"00000000-0000-0000-0000-000000000000");
+    std::fs::write(&state, bytes).unwrap();
+    let result = host.call("ADD", "b", &config).ok();
+    assert_eq!(host.leases(), addresses(&result));
+    assert_eq!(addresses(&result), ["10.0.0.2"], "as late as possible, across a boot, too");
+}
