@@ -59,7 +59,7 @@ pub async fn run(options: Options) -> Result<(), StartError> {
     let mut signals = Signals::new().map_err(StartError::Signal)?;
     let source = FileSource::open(&options.config)?;
     let snapshot = Arc::clone(&source.snapshots().borrow());
-    tell(&source.reports().borrow());
+    let report = source.reports();
     start::check_capabilities(&snapshot)?;
     let socket = ControlSocket::bind(&options.socket)?;
     let http = match snapshot.http {
@@ -68,6 +68,7 @@ pub async fn run(options: Options) -> Result<(), StartError> {
     };
     let readiness_file = options.socket.with_file_name("ready");
     let agent = Agent::start(source, snapshot, socket, http, readiness_file).await?;
+    tell(&report.borrow());
     agent.run(&mut signals).await;
     Ok(())
 }
@@ -90,6 +91,7 @@ struct Agent {
     /// What everybody acts upon.
     in_force: watch::Sender<Arc<Snapshot>>,
     report: watch::Sender<Arc<ConfigReport>>,
+    cni: watch::Receiver<Arc<CniReport>>,
     /// Why what was read could not be put in force.
     obstacle: Option<String>,
     wiring: Wiring,
@@ -113,7 +115,7 @@ impl Agent {
         let report = watch::Sender::new(Arc::clone(&read_report.borrow()));
         let fib = watch::Sender::new(Arc::<FibReport>::default());
         let hosts = watch::Sender::new(Arc::<HostReport>::default());
-        let cni = watch::Sender::new(Arc::<CniReport>::default());
+        let (cni, cni_report) = watch::channel(Arc::<CniReport>::default());
         let kernel = broadcast::Sender::new(KERNEL_NOTICES);
         let installs = InstallTimes::default();
         let wiring = Wiring {
@@ -143,7 +145,7 @@ impl Agent {
             in_force.subscribe(),
             fib.subscribe(),
             hosts.subscribe(),
-            cni.clone(),
+            cni,
             readiness_file,
         );
         tasks.spawn(owner.run());
@@ -165,6 +167,7 @@ impl Agent {
             read_report,
             in_force,
             report,
+            cni: cni_report,
             obstacle: None,
             wiring,
             generation: Some(generation),
@@ -180,17 +183,12 @@ impl Agent {
                     tracing::info!("{name}: leaving; routes stay in the kernel");
                     break;
                 }
-                changed = self.read.changed() => {
-                    if changed.is_ok() {
-                        let snapshot = Arc::clone(&self.read.borrow_and_update());
-                        self.take(snapshot).await;
-                    }
+                Ok(()) = self.read.changed() => {
+                    let snapshot = Arc::clone(&self.read.borrow_and_update());
+                    self.take(snapshot).await;
                 }
-                changed = self.read_report.changed() => {
-                    if changed.is_ok() {
-                        self.publish_report();
-                    }
-                }
+                Ok(()) = self.read_report.changed() => self.publish_report(),
+                Ok(()) = self.cni.changed() => self.publish_report(),
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended {
                         tracing::error!("a task of the agent ended: {error}");
@@ -279,6 +277,7 @@ impl Agent {
         if report.refused.is_none() {
             report.refused.clone_from(&self.obstacle);
         }
+        report.problems.extend(self.cni.borrow_and_update().problem.clone());
         self.report.send_replace(Arc::new(report));
     }
 }

@@ -79,6 +79,7 @@ fn problems(parts: &Parts<'_>) -> Vec<String> {
     problems.extend(config.refused.as_ref().map(|why| {
         format!("the newest configuration was refused and the one before is in force: {why}")
     }));
+    problems.extend(config.problems.iter().cloned());
     problems.extend(control.clone());
     problems.extend(host.problems.iter().cloned());
     problems.extend(fib.problems.iter().cloned());

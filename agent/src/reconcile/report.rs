@@ -99,4 +99,6 @@ pub struct ConfigReport {
     pub refused: Option<String>,
     /// What is doubtful about the one in force.
     pub warnings: Vec<String>,
+    /// What keeps it from being carried out in full, each with its remedy.
+    pub problems: Vec<String>,
 }

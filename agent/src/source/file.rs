@@ -159,6 +159,7 @@ fn in_force(config: &Config) -> ConfigReport {
         loaded_at: Some(SystemTime::now()),
         refused: None,
         warnings: config.warnings.iter().map(ToString::to_string).collect(),
+        problems: Vec::new(),
     }
 }
 
