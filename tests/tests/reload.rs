@@ -3,7 +3,7 @@
 use anyhow::Result;
 use twill_tests::cluster::{Cluster, Plan};
 use twill_tests::lab::{WAIT, wait};
-use twill_tests::node::CONFIG;
+use twill_tests::node::{CONFIG, Node, binary};
 use twill_tests::skip_unless;
 use twill_tests::traffic::Traffic;
 
@@ -14,7 +14,7 @@ fn a_mesh_moves_to_another_as_under_traffic() -> Result<()> {
     skip_unless!(lab);
     let cluster = Cluster::start("another-as", Plan { pods: 1, ..Plan::default() })?;
     let traffic = Traffic::start(&cluster.endpoints(), 200)?;
-    let pids: Vec<_> = cluster.nodes.iter().map(|node| node.pid()).collect::<Result<_>>()?;
+    let pids: Vec<_> = cluster.nodes.iter().map(Node::pid).collect::<Result<_>>()?;
     for (index, node) in cluster.nodes.iter().enumerate() {
         node.reload(&format!("asn: 64999\n{}", cluster.plan.config(index + 1)))?;
     }
@@ -45,7 +45,7 @@ fn a_port_that_is_taken_leaves_everything_as_it_was() -> Result<()> {
     let squatter = "node: squatter\naddresses: [10.0.0.1]\nlisten: {port: 1179}\nhttp: none\n\
                     dataplane: {install: false}\ncni: {write: false}\n";
     node.host().write("/etc/twill/squatter.yaml", squatter)?;
-    let twill = twill_tests::node::binary("twill")?.to_string_lossy().into_owned();
+    let twill = binary("twill")?.to_string_lossy().into_owned();
     let command =
         [&twill, "agent", "--config", "/etc/twill/squatter.yaml", "--socket", "/run/squatter.sock"];
     let mut other = node.host().spawn("squatter", &command)?;

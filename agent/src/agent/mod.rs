@@ -187,7 +187,7 @@ impl Agent {
                     let snapshot = Arc::clone(&self.read.borrow_and_update());
                     self.take(snapshot).await;
                 }
-                Ok(()) = self.read_report.changed() => self.publish_report(),
+                Ok(()) = self.read_report.changed() => self.read_again().await,
                 Ok(()) = self.cni.changed() => self.publish_report(),
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended {
@@ -205,6 +205,17 @@ impl Agent {
         tokio::select! {
             () = leaving => {}
             name = signals.next() => tracing::warn!("{name} again: ending at once"),
+        }
+    }
+
+    /// The file was read, and perhaps nothing in it has changed; but what could not be put in
+    /// force before may be possible now.
+    async fn read_again(&mut self) {
+        if self.obstacle.is_some() && self.read.has_changed().is_ok_and(|changed| !changed) {
+            let snapshot = Arc::clone(&self.read.borrow());
+            self.take(snapshot).await;
+        } else {
+            self.publish_report();
         }
     }
 
