@@ -1,6 +1,12 @@
 //! Scenarios over the whole RIB: peers that speak and listen in bytes.
 
+mod decision;
+mod export;
+mod groups;
 mod model;
+mod policies;
+mod restart;
+mod views;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
