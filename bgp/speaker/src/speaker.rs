@@ -16,7 +16,7 @@ const RESTART_TIME_MAXIMUM: Duration = Duration::from_secs(4095);
 
 /// A running BGP speaker. Owns all of its tasks: when it is dropped they end at once, as in a
 /// crash, and peers see their connections close without a word. [`Speaker::leave`] and
-/// [`Speaker::stop`] end it in good order.
+/// [`Speaker::stop`] end it in good order; [`Speaker::abort`] waits until it is gone.
 #[derive(Debug)]
 pub struct Speaker {
     handle: Handle,
@@ -65,6 +65,12 @@ impl Speaker {
     /// Ends every session and tells each peer why; peers forget our routes.
     pub async fn stop(self, cease: Cease) {
         self.end(Ending::Stop(cease)).await;
+    }
+
+    /// Ends everything at once, as dropping does, and returns when nothing listens any more: the
+    /// same addresses can then be listened on again.
+    pub async fn abort(mut self) {
+        self.tasks.shutdown().await;
     }
 
     async fn end(mut self, ending: Ending) {

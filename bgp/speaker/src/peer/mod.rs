@@ -242,7 +242,7 @@ impl Task {
     fn on_control(&mut self, control: Control) -> Next {
         match control {
             Control::Configure { config, session, bounce } => {
-                self.configure(config, session, bounce)
+                self.configure(config, session, bounce);
             }
             Control::Reset => {
                 self.handle(Event::Reset(Cease::AdministrativeReset(String::new())));
