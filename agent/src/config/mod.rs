@@ -195,7 +195,9 @@ fn default_name(section: &Section<'_>, environment: &Environment<'_>) -> Option<
 fn asn(field: &Field<'_>) -> Option<Asn> {
     let number = field.number(0..=u32::MAX)?;
     match number {
-        0 => field.wrong("AS 0 is reserved (RFC 7607): private ones are 64512 to 65534"),
+        0 => field.wrong(
+            "AS 0 is reserved (RFC 7607): expected 1 to 4294967295; private are 64512 to 65534",
+        ),
         23456 => field.wrong("AS 23456 stands for others (AS_TRANS, RFC 6793): nobody owns it"),
         65535 | u32::MAX => field.wrong(format!("AS {number} is reserved (RFC 7300)")),
         _ => return Asn::new(number),

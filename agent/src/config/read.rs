@@ -155,7 +155,8 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The values of a list; none where it is something else.
+    /// The values of a list; none where it is something else. A key with nothing behind it is an
+    /// empty list: its entries may have been commented out.
     pub(super) fn list(&self, expected: &str) -> Vec<Field<'a>> {
         match &self.node.value {
             Value::List(items) => items
@@ -167,6 +168,7 @@ impl<'a> Field<'a> {
                     sink: self.sink,
                 })
                 .collect(),
+            Value::Null => Vec::new(),
             _ => {
                 self.expected(&format!("a list of {expected}; `[]` for none"));
                 Vec::new()
