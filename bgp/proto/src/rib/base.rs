@@ -196,7 +196,7 @@ impl Rib {
     }
 
     /// Routes that import policy refused since the last call, oldest first; at most
-    /// [`Refusals::MAXIMUM`] are kept, later ones are only counted by the peers' counters.
+    /// 1,024 are kept, later ones are only counted by the peers' counters.
     pub fn take_refusals(&mut self) -> Vec<Refusal> {
         self.refusals.take()
     }

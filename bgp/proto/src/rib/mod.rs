@@ -24,8 +24,8 @@
 //! | `adj_out` | update groups, their logs, walks, End-of-RIB | 4271 section 9.2, 2918, 4724, 7313 |
 //! | `view`, `refusals` | what an operator sees | |
 //!
-//! Nothing here reads a clock, and no order of a hash table reaches the outside but the order of
-//! views and of what one call sends: the same calls lead to the same routes at every peer.
+//! Nothing here reads a clock, and no order of a hash table reaches the outside: the same calls
+//! lead to the same bytes.
 
 mod adj_in;
 mod adj_out;

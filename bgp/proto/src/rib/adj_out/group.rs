@@ -109,6 +109,7 @@ impl Group {
         if !self.towards.families.contains(K::FAMILY) {
             return;
         }
+        self.log.begin();
         let mut news = News { touched: Vec::new(), gone: Vec::new(), returned: Vec::new() };
         let world = World { ours, attrs, peers };
         for alike in moved.chunk_by(|one, next| becomes(one) == becomes(next)) {

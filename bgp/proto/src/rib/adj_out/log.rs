@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use crate::rib::table::From;
 use crate::types::{Ipv4Prefix, Ipv6Prefix};
 
-/// An open chunk is sealed at this size.
+/// An open chunk of this size is sealed before the next telling.
 const CHUNK: usize = 64 * 1024;
 
 /// For whom a message is.
@@ -147,9 +147,6 @@ impl Log {
 
     /// Appends what `encode` writes, whole messages, for `audience`.
     pub(super) fn append(&mut self, audience: Audience, encode: impl FnOnce(&mut BytesMut)) {
-        if self.open.bytes.len() >= CHUNK {
-            self.seal();
-        }
         encode(&mut self.open.bytes);
         let end = self.open.bytes.len();
         match self.open.marks.last_mut() {
@@ -158,7 +155,15 @@ impl Log {
         }
     }
 
-    /// Where to note the prefixes of what was appended since the last note.
+    /// Begins a telling: what is appended from here on, and the records of it, stay in one chunk,
+    /// so that a reader who has come to the end of a chunk has read all that its records are of.
+    pub(super) fn begin(&mut self) {
+        if self.open.bytes.len() >= CHUNK {
+            self.seal();
+        }
+    }
+
+    /// Where to note the prefixes of this telling.
     pub(super) fn records(&mut self) -> &mut Records {
         &mut self.open.records
     }
