@@ -44,6 +44,7 @@ pub(super) fn check(mut whole: Whole<'_>) -> Option<Snapshot> {
     check_peers(&whole.peers, &claims);
     check_announcements(&whole.announce, &nodes, &claims, &whole.mesh);
     check_mode(&nodes, &whole.mesh);
+    check_families(&nodes);
     let router_id = router_id(&whole.name, whole.router_id.as_ref(), &nodes);
 
     let mut views = nodes.into_iter().map(|node| view(node, whole.asn));
@@ -263,6 +264,24 @@ fn check_mode(nodes: &[NodeEntry<'_>], mesh: &MeshEntry<'_>) {
             node.name
         )),
         _ => {}
+    }
+}
+
+/// A session needs one family that both ends have.
+fn check_families(nodes: &[NodeEntry<'_>]) {
+    let has = |node: &NodeEntry<'_>, ipv6| {
+        let listed = node.addresses.iter().flat_map(|listed| &listed.value);
+        listed.into_iter().any(|address| address.value.is_ipv6() == ipv6)
+    };
+    let Some((own, others)) = nodes.split_first() else { return };
+    for node in others {
+        if ![false, true].into_iter().any(|ipv6| has(own, ipv6) && has(node, ipv6)) {
+            node.whole.doubt(format!(
+                "{} and this node share no address family, so they cannot peer: give both an IPv4 \
+                 or both an IPv6 address",
+                node.name
+            ));
+        }
     }
 }
 

@@ -340,6 +340,18 @@ fn doubts_are_told_but_are_no_errors() {
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     assert!(warnings[0].contains("add it to mesh.transit"), "{warnings:?}");
     assert!(warnings[1].contains("takes effect with mesh.mode: reflector"), "{warnings:?}");
+
+    let apart = "addresses: [10.0.0.1]\nmesh:\n  nodes:\n    - {name: b, addresses: [fd00::2]}\n";
+    let warnings = parse(apart).unwrap().warnings;
+    assert!(warnings[0].to_string().contains("share no address family"), "{warnings:?}");
+}
+
+/// A key whose entries were commented out is an empty list or an empty section.
+#[test]
+fn a_key_with_nothing_behind_it_is_empty() {
+    let config =
+        parse(&format!("{SMALL}mesh:\n  nodes:\npeers:\nannounce:\ndataplane:\n")).unwrap();
+    assert!(config.snapshot.nodes.is_empty() && config.snapshot.peers.is_empty());
 }
 
 #[test]

@@ -193,3 +193,59 @@ proptest! {
         }
     }
 }
+
+/// What a peer is sent: `prefix via next hop`, with what export added.
+fn sent(bench: &mut Bench, to: &str) -> Vec<String> {
+    bench.rib.settle(usize::MAX, &mut Vec::new());
+    let key = bench.key(to);
+    while bench.rib.poll_transmit(key, 1 << 16).is_some() {}
+    let mut routes: Vec<String> = bench
+        .rib
+        .advertised(key)
+        .map(|view| {
+            let attributes = &view.attributes;
+            let mut text = format!("{} via {}", view.prefix, attributes.next_hop);
+            for community in &attributes.communities {
+                text += &format!(" {community}");
+            }
+            if let Some(med) = attributes.med {
+                text += &format!(" med {med}");
+            }
+            text + &format!(" path [{}]", attributes.as_path)
+        })
+        .collect();
+    routes.sort();
+    routes
+}
+
+/// Its own pod CIDRs go to everyone; what a marked router announces within `mesh.transit` goes
+/// into the mesh with this node as next hop; what another node announced goes to the routers that
+/// are to have it, and to no other node.
+#[test]
+fn exports() {
+    let mut bench = Bench::new(&snapshot(THREE));
+    for cidr in ["10.244.1.0/24", "fd00:244:1::/64"] {
+        let prefix: Prefix = cidr.parse().unwrap();
+        let unspecified: std::net::IpAddr =
+            if cidr.contains(':') { "::" } else { "0.0.0.0" }.parse().unwrap();
+        bench.rib.announce(prefix, Attributes::originated(NextHop::from(unspecified)));
+    }
+    bench.send("tor-a", "203.0.113.9/32".parse().unwrap(), "10.0.0.254");
+    bench.send("tor-a", "10.9.0.0/16".parse().unwrap(), "10.0.0.254");
+    bench.send("node-c", "10.244.3.0/24".parse().unwrap(), "10.0.0.3");
+    assert_eq!(
+        sent(&mut bench, "node-b"),
+        [
+            "10.244.1.0/24 via 10.0.0.1 path []",
+            "203.0.113.9/32 via 10.0.0.1 path [65000]",
+            "fd00:244:1::/64 via fd00::1 path []",
+        ]
+    );
+    assert_eq!(
+        sent(&mut bench, "tor-a"),
+        [
+            "10.244.1.0/24 via 10.0.0.1 64512:100 med 50 path [64512 64512 64512]",
+            "fd00:244:1::/64 via fd00::1 64512:100 med 50 path [64512 64512 64512]",
+        ]
+    );
+}
