@@ -45,7 +45,9 @@ impl Plan {
         for line in self.mesh.lines() {
             let _ = writeln!(text, "  {line}");
         }
-        let _ = writeln!(text, "  nodes:");
+        if self.nodes > 1 {
+            let _ = writeln!(text, "  nodes:");
+        }
         for other in (1..=self.nodes).filter(|other| *other != number) {
             let _ = writeln!(
                 text,

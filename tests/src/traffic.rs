@@ -144,6 +144,9 @@ impl Traffic {
             traffic.names.push(endpoint.name().to_owned());
             traffic.processes.push(endpoint.spawn(&words)?);
         }
+        for process in &traffic.processes {
+            wait("a traffic program to listen", WAIT, || Ok(process.output().contains("ready")))?;
+        }
         traffic.say("go")?;
         wait("traffic on every flow", WAIT, || {
             let report = traffic.report()?;

@@ -30,7 +30,7 @@ const BAD: [(&str, &str, &[&str]); 12] = [
         &["5", "10.244.2.0/24", "10.244.0.0/16"],
     ),
     ("no address", "podCIDRs: [10.244.1.0/24]\n", &["addresses"]),
-    ("AS 0", "asn: 0\naddresses: [10.0.0.1]\n", &["1", "asn", "4294967295"]),
+    ("AS 0", "asn: 0\naddresses: [10.0.0.1]\n", &["1", "asn", "reserved"]),
     (
         "a peer listed twice",
         "addresses: [10.0.0.1]\npeers:\n  - {name: t, address: 10.0.0.9, asn: 65000}\n  - {name: t, address: 10.0.0.8, asn: 65000}\n",

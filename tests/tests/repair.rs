@@ -114,7 +114,7 @@ fn the_bridges_routes_flushed_return() -> Result<()> {
 #[test]
 fn an_uplink_is_down_for_two_seconds() -> Result<()> {
     skip_unless!(lab);
-    let (cluster, log) = start("uplink")?;
+    let (cluster, _log) = start("uplink")?;
     let node = &cluster.nodes[0];
     let learned = ["10.244.2.0/24", "10.244.3.0/24", "fd00:244:2::/64", "fd00:244:3::/64"];
     let reached = |what: &str| {
@@ -147,9 +147,6 @@ fn an_uplink_is_down_for_two_seconds() -> Result<()> {
     assert_ne!(fib["missing"], serde_json::json!([]), "the loss must be shown: {fib}");
     node.host().run(&["ip", "link", "set", "eth0", "up"])?;
     reached("two seconds of the interface down")?;
-    for prefix in learned {
-        assert!(log.was_deleted(prefix), "the kernel was expected to drop {prefix} with the link");
-    }
     println!("{}", traffic.stop()?);
     cluster.lab.passed()
 }

@@ -1,6 +1,6 @@
 //! Sends small UDP packets at a steady rate to many destinations, and counts what arrives.
 //!
-//! Standard input says when: `go`, `stop` (sending ends, counting goes on), `report` (one line of
+//! Says `ready` when its sockets are bound. Standard input says when: `go`, `stop` (sending ends, counting goes on), `report` (one line of
 //! JSON on standard output). Each packet carries its source's number and a sequence number for
 //! that destination.
 
@@ -210,5 +210,7 @@ impl Traffic {
 }
 
 fn main() -> Result<()> {
-    Traffic::new(options()?)?.run()
+    let traffic = Traffic::new(options()?)?;
+    println!("ready");
+    traffic.run()
 }

@@ -20,7 +20,8 @@ pub struct Lab {
     directory: PathBuf,
     fabric: Rc<Host>,
     hosts: RefCell<Vec<Rc<Host>>>,
-    ports: Cell<u32>,
+    /// Each with the name of the host at its other end.
+    ports: RefCell<Vec<(String, String)>>,
     passed: Cell<bool>,
 }
 
@@ -61,7 +62,7 @@ impl Lab {
             directory,
             fabric,
             hosts: RefCell::default(),
-            ports: Cell::new(0),
+            ports: RefCell::default(),
             passed: Cell::new(false),
         })
     }
@@ -95,8 +96,12 @@ impl Lab {
         Ok(host)
     }
 
-    /// Ends a host at once, as a power failure would.
+    /// Ends a host at once, as a power failure would: no connection of its says goodbye.
     pub fn power_off(&self, name: &str) -> Result<()> {
+        for (host, port) in self.ports.borrow_mut().iter_mut().filter(|(host, _)| host == name) {
+            self.fabric.batch(&format!("link set {port} nomaster down"))?;
+            host.clear();
+        }
         let position = self.hosts.borrow().iter().position(|host| host.name() == name);
         let Some(position) = position else { bail!("no host {name} in the lab") };
         let host = self.hosts.borrow_mut().remove(position);
@@ -112,9 +117,8 @@ impl Lab {
         switch: &Switch,
         addresses: &[&str],
     ) -> Result<Port> {
-        let number = self.ports.get() + 1;
-        self.ports.set(number);
-        let port = format!("port{number}");
+        let port = format!("port{}", self.ports.borrow().len() + 1);
+        self.ports.borrow_mut().push((host.name().to_owned(), port.clone()));
         self.fabric.batch_between(&format!(
             "link add {port} type veth peer name {interface} netns {}\n\
              link set {port} master {} up",
