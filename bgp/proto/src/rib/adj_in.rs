@@ -13,8 +13,12 @@ use super::next_hop::Local;
 use super::policy::{Judge, Setting, Verdict};
 use super::table::{From, Key, Path, Standing};
 use super::{PeerKey, PeerKind, Refusal, RibPeer};
-use crate::types::{Attributes, Families, Prefix};
+use crate::types::{Attributes, Families, Family, Prefix};
 use crate::wire::{Reach, Update};
+
+/// Withdrawn prefixes that are looked up before the first of them is dealt with: a lookup in a
+/// large table waits for memory, and lookups that follow each other wait together.
+const TOGETHER: usize = 64;
 
 impl Rib {
     /// What an established peer sent. A prefix of a family that the session does not carry is
@@ -25,9 +29,15 @@ impl Rib {
         let Some(from) = From::peer(key) else { return };
         let Some(peer) = self.peers.get(key).filter(|peer| peer.up) else { return };
         let families = peer.info.families;
-        for prefix in update.withdrawn {
-            if families.contains(prefix.family()) {
-                self.unstore(prefix, from);
+        for together in update.withdrawn.chunks(TOGETHER) {
+            let mut places = [None; TOGETHER];
+            for (prefix, place) in together.iter().zip(&mut places) {
+                *place = self.place_of(*prefix).filter(|_| families.contains(prefix.family()));
+            }
+            for (prefix, place) in together.iter().zip(places) {
+                if let Some(place) = place {
+                    self.unstore(prefix.family(), place, from);
+                }
             }
         }
         for reach in update.reach {
@@ -44,15 +54,13 @@ impl Rib {
         let learned = peer.learned(key);
         let attributes = received(reach.attributes, peer.info.kind);
         let fault = fault(&attributes, &peer.info, &self.ours);
-        let family = reach.prefixes.first().map(|prefix| prefix.family());
-        let setting = family.map(|family| Setting {
-            asn: self.ours.asn,
-            next_hop: Local::of(&peer.info).next_hop(family),
-        });
-        let Some(setting) = setting else { return };
+        let Some(family) = reach.prefixes.first().map(|prefix| prefix.family()) else { return };
+        let setting =
+            Setting { asn: self.ours.asn, next_hop: Local::of(&peer.info).next_hop(family) };
 
         let id = self.attrs.intern(attributes);
         let attributes = self.attrs.get(id).clone();
+        self.make_room(family, &reach.prefixes);
         let mut judge = Judge::new(&import, &attributes, learned, setting);
         let mut changed = Changed::default();
         for prefix in reach.prefixes {
@@ -78,21 +86,25 @@ impl Rib {
         self.attrs.release(id);
     }
 
+    /// Makes room for those of `prefixes` that are new. To look all of them up at once is what it
+    /// is for as well: waits for memory overlap, and what is looked up again is near.
+    fn make_room(&mut self, family: Family, prefixes: &[Prefix]) {
+        let new = prefixes.iter().filter(|prefix| self.place_of(**prefix).is_none()).count();
+        match family {
+            Family::Ipv4Unicast => self.v4.table.reserve(new),
+            Family::Ipv6Unicast => self.v6.table.reserve(new),
+        }
+    }
+
     /// Reports a refusal, unless the peer's last word on the prefix was refused as well.
     fn report(&mut self, peer: PeerKey, from: From, prefix: Prefix, rule: &Arc<str>) {
         let refused = |paths: &[Path]| {
             paths.iter().any(|path| path.from() == from && path.standing() == Standing::Refused)
         };
-        let known = match prefix {
-            Prefix::V4(prefix) => {
-                let table = &self.v4.table;
-                table.find(prefix).is_some_and(|place| refused(table.paths(place)))
-            }
-            Prefix::V6(prefix) => {
-                let table = &self.v6.table;
-                table.find(prefix).is_some_and(|place| refused(table.paths(place)))
-            }
-        };
+        let known = self.place_of(prefix).is_some_and(|place| match prefix {
+            Prefix::V4(_) => refused(self.v4.table.paths(place)),
+            Prefix::V6(_) => refused(self.v6.table.paths(place)),
+        });
         if !known {
             self.refusals.push(|| Refusal { peer, prefix, rule: rule.clone() });
         }

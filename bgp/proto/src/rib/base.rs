@@ -133,7 +133,9 @@ impl Rib {
 
     /// Announces `prefix` as our own no more.
     pub fn withdraw(&mut self, prefix: Prefix) {
-        self.unstore(prefix, From::LOCAL);
+        if let Some(place) = self.place_of(prefix) {
+            self.unstore(prefix.family(), place, From::LOCAL);
+        }
     }
 
     /// Replaces a peer's policies without a bounce: at the next [`Rib::settle`] its routes are
@@ -239,12 +241,21 @@ impl Rib {
         old
     }
 
-    pub(super) fn unstore(&mut self, prefix: Prefix, from: From) {
-        let old = match prefix {
-            Prefix::V4(prefix) => take(&mut self.v4, prefix, from, &mut self.attrs, &self.peers),
-            Prefix::V6(prefix) => take(&mut self.v6, prefix, from, &mut self.attrs, &self.peers),
+    /// Takes out the path of `from` at a place of a family's table.
+    pub(super) fn unstore(&mut self, family: Family, place: u32, from: From) {
+        let (attrs, peers) = (&mut self.attrs, &self.peers);
+        let old = match family {
+            Family::Ipv4Unicast => self.v4.take(place, from, attrs, peers),
+            Family::Ipv6Unicast => self.v6.take(place, from, attrs, peers),
         };
-        count(&mut self.peers, prefix.family(), old, None);
+        count(&mut self.peers, family, old, None);
+    }
+
+    pub(super) fn place_of(&self, prefix: Prefix) -> Option<u32> {
+        match prefix {
+            Prefix::V4(prefix) => self.v4.table.find(prefix),
+            Prefix::V6(prefix) => self.v6.table.find(prefix),
+        }
     }
 
     /// Forgets the routes of a peer that are `gone`. Passes over the whole table.
@@ -288,17 +299,6 @@ pub(super) fn index(family: Family) -> usize {
         Family::Ipv4Unicast => Ipv4Prefix::INDEX,
         Family::Ipv6Unicast => Ipv6Prefix::INDEX,
     }
-}
-
-fn take<K: Key>(
-    loc: &mut Loc<K>,
-    prefix: K,
-    from: From,
-    attrs: &mut Interner,
-    peers: &Peers,
-) -> Option<Path> {
-    let place = loc.table.find(prefix)?;
-    loc.take(place, from, attrs, peers)
 }
 
 fn forget<K: Key>(

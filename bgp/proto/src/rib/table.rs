@@ -216,6 +216,13 @@ impl<K: Key> Table<K> {
         self.index.find(hash, |place| self.entries[*place as usize].prefix == prefix).copied()
     }
 
+    /// Makes room for so many prefixes more.
+    pub(super) fn reserve(&mut self, new: usize) {
+        self.entries.reserve(new.saturating_sub(self.free.len()));
+        let Table { index, entries, hasher, .. } = self;
+        index.reserve(new, |place| entries[*place as usize].prefix.hash_with(hasher));
+    }
+
     /// The place of `prefix`, a new one without a path where there was none.
     pub(super) fn find_or_insert(&mut self, prefix: K) -> u32 {
         let hash = prefix.hash_with(&self.hasher);
