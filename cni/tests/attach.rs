@@ -32,6 +32,9 @@ fn two_pods(name: &str, version: &str, gateway: &str, subnets: &[&str]) {
         host.reaches(Some("a"), &address);
         host.reaches(None, &address);
     }
+    if gateway == "link-local" && subnets.contains(&V6) {
+        host.reaches(Some("a"), "fe80::1%eth0");
+    }
     let interfaces = results[0]["interfaces"].as_array().unwrap();
     assert_eq!(interfaces[0]["name"], "twill0");
     assert_eq!(interfaces[2]["sandbox"], "/run/netns/a");
@@ -103,7 +106,7 @@ fn a_pod_is_as_promised() {
     assert_eq!(
         lines,
         [
-            "default via 169.254.1.1 dev eth0 onlink",
+            "default via 169.254.1.1 dev eth0",
             "10.244.0.0/16 dev eth0 scope link",
             "169.254.1.1 dev eth0 scope link",
         ]
@@ -356,4 +359,41 @@ fn status_waits_for_the_first_readiness_only() {
     host.call("STATUS", "x", &config).refused(50, "not ready to route since it booted");
     std::fs::write(&file, "").unwrap();
     host.call("STATUS", "x", &config).ok();
+}
+
+/// A pod's namespace made with IPv6 disabled, in a network that has an IPv6 range.
+#[test]
+fn a_pod_without_ipv6_gets_it() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("noipv6");
+    let config = host.config("1.0.0", "link-local", &[V4, V6]);
+    host.pod("a");
+    host.run_in("a", &["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"]);
+    host.run_in("a", &["sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1"]);
+    let result = host.call("ADD", "a", &config).ok();
+    for address in addresses(&result) {
+        host.reaches(None, &address);
+    }
+    host.reaches(Some("a"), "fe80::1%eth0");
+    host.call("CHECK", "a", &after(&config, &result)).ok();
+}
+
+/// Where redirects are sent, a pod does not believe them: all its packets pass the host.
+#[test]
+fn redirects_are_not_believed() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("redirect");
+    let config = host.config("1.0.0", "link-local", &[V4]);
+    for pod in ["a", "b"] {
+        host.pod(pod);
+        host.call("ADD", pod, &config).ok();
+    }
+    host.reaches(Some("a"), "10.244.1.2");
+    let ping = ["ping", "-n", "-c", "5", "-i", "0.01", "10.244.1.2"];
+    let output = host.run_in("a", &ping);
+    assert!(output.contains("ttl=63") && !output.contains("ttl=64"), "{output}");
 }

@@ -188,12 +188,16 @@ pub(crate) fn no_own_link_local(m: &mut Body<'_>) {
     m.nest(libc::AF_INET6 as u16, |m| m.u8(ADDR_GEN_MODE, ADDR_GEN_NONE));
 }
 
-/// An address of the bridge, unless it has it. Without the kernel's own subnet route: on-link
-/// routes are ours, under our protocol number.
+/// An address of the bridge, unless it has it. Without the kernel's own subnet route, because
+/// on-link routes are ours, under our protocol number; but pods do have link-local addresses, and
+/// that prefix is the link's.
 pub(crate) fn add_address(batch: &mut Batch, name: InterfaceName, index: u32, address: Cidr) {
     let step = Step::AddAddress(address, name);
+    let link_local =
+        matches!(address.address(), IpAddr::V6(address) if address.is_unicast_link_local());
+    let no_route = if link_local { 0 } else { libc::IFA_F_NOPREFIXROUTE };
     batch.push(step, Tolerate::Exists, libc::RTM_NEWADDR, CREATE, |m| {
-        write_address(m, index, address, libc::IFA_F_NODAD | libc::IFA_F_NOPREFIXROUTE);
+        write_address(m, index, address, libc::IFA_F_NODAD | no_route);
     });
 }
 

@@ -169,6 +169,18 @@ impl PodEnd<'_> {
     /// # Errors
     /// The kernel refused one of them; whoever made the pair deletes it.
     pub fn configure(&self, netlink: &mut Netlink, index: u32) -> Result<(), LinkError> {
+        self.send(netlink, index, Tolerate::Nothing)
+    }
+
+    /// The same again, after some of it was done.
+    ///
+    /// # Errors
+    /// The kernel refused one of them.
+    pub fn complete(&self, netlink: &mut Netlink, index: u32) -> Result<(), LinkError> {
+        self.send(netlink, index, Tolerate::Exists)
+    }
+
+    fn send(&self, netlink: &mut Netlink, index: u32, tolerate: Tolerate) -> Result<(), LinkError> {
         let mut batch = Batch::new();
         let ipv6 = self.addresses.iter().any(|address| address.is_ipv6());
         let own_link_local = ipv6 && !self.detect_duplicates;
@@ -182,33 +194,40 @@ impl PodEnd<'_> {
         }
         batch.push(step, Tolerate::Nothing, libc::RTM_NEWLINK, 0, |m| m.link(index, UP, UP));
         if own_link_local && let Some(address) = Cidr::new(self.mac.link_local().into(), 64) {
-            self.add_address(&mut batch, index, address);
+            self.add_address(&mut batch, tolerate, index, address);
         }
         for address in self.addresses {
-            self.add_address(&mut batch, index, *address);
+            self.add_address(&mut batch, tolerate, index, *address);
         }
         for route in self.routes {
-            self.add_route(&mut batch, index, *route);
+            self.add_route(&mut batch, tolerate, index, *route);
         }
         netlink.execute(&mut batch)
     }
 
-    fn add_address(&self, batch: &mut Batch, index: u32, address: Cidr) {
+    /// Whether the gateway is in no subnet or prefix that the pod has on link: the bridge's proxy
+    /// ARP answers for it, and the kernel must be told to believe that.
+    fn needs_proxy(&self, route: Route) -> bool {
+        let Some(IpAddr::V4(gateway)) = route.gateway else { return false };
+        let on_link = self.routes.iter().filter(|other| other.gateway.is_none());
+        let mut reached = self.addresses.iter().copied().chain(on_link.map(|other| other.to));
+        !reached.any(|prefix| prefix.contains(gateway.into()))
+    }
+
+    fn add_address(&self, batch: &mut Batch, tolerate: Tolerate, index: u32, address: Cidr) {
         let flags = if self.detect_duplicates { 0 } else { libc::IFA_F_NODAD };
         let step = Step::AddAddress(address, self.interface);
-        batch.push(step, Tolerate::Nothing, libc::RTM_NEWADDR, CREATE, |m| {
+        batch.push(step, tolerate, libc::RTM_NEWADDR, CREATE, |m| {
             write_address(m, index, address, flags);
         });
     }
 
-    fn add_route(&self, batch: &mut Batch, index: u32, route: Route) {
+    fn add_route(&self, batch: &mut Batch, tolerate: Tolerate, index: u32, route: Route) {
         let step = Step::AddRoute(route.to, self.interface);
-        batch.push(step, Tolerate::Nothing, libc::RTM_NEWROUTE, CREATE, |m| {
+        batch.push(step, tolerate, libc::RTM_NEWROUTE, CREATE, |m| {
             let table = route.table.unwrap_or(u32::from(libc::RT_TABLE_MAIN));
             let on_link = route.gateway.is_none();
-            // A gateway may be behind proxy ARP: the pod need not have its subnet on link.
-            let v4_gateway = matches!(route.gateway, Some(IpAddr::V4(_)));
-            let flags = if v4_gateway { NEXT_HOP_ON_LINK } else { 0 };
+            let flags = if self.needs_proxy(route) { NEXT_HOP_ON_LINK } else { 0 };
             route_header(m, route.to, table, BOOT, on_link, flags);
             if route.to.length() > 0 {
                 write_ip(m, libc::RTA_DST, route.to.network().address());

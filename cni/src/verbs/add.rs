@@ -15,7 +15,8 @@ use crate::config::{Ipam, NetworkConfig};
 use crate::error::{Code, Error};
 use crate::ipam::{Delegate, Holder, IpamError, Network};
 use crate::link::{
-    self, BridgeState, HostEnd, InterfaceName, LinkError, Mac, Netlink, PairNames, PodEnd,
+    self, BridgeSpec, BridgeState, HostEnd, InterfaceName, LinkError, Mac, Netlink, PairNames,
+    PodEnd,
 };
 use crate::netns::Netns;
 use crate::result::{AddResult, Address, Interface, ResultRoute};
@@ -172,7 +173,7 @@ impl Attach<'_> {
     /// The bridge as it is where that is good enough, else as it should be.
     fn bridge(&mut self, plan: &Plan) -> Result<BridgeState, Error> {
         let found = link::find_link(&mut self.host, plan.bridge.name)?;
-        if let Some(bridge) = found
+        if let Some(bridge) = &found
             && bridge.kind == "bridge"
             && bridge.up
             && !plan.bridge.exclusive
@@ -181,8 +182,9 @@ impl Attach<'_> {
             let (index, mtu) = (bridge.index, bridge.mtu);
             return Ok(BridgeState { index, mac, mtu, created: false, changed: Vec::new() });
         }
-        // An MTU is the pods' here; that of a bridge that exists is its owner's.
-        Ok(link::ensure(&mut self.host, &plan.bridge)?)
+        // The MTU of a bridge that exists is its owner's.
+        let mtu = plan.bridge.mtu.filter(|_| found.is_none());
+        Ok(link::ensure(&mut self.host, &BridgeSpec { mtu, ..plan.bridge.clone() })?)
     }
 
     fn configure(&self, pod: &mut Netlink, plan: &Plan) -> Result<(), Error> {
@@ -199,7 +201,17 @@ impl Attach<'_> {
             routes: &plan.routes,
             detect_duplicates: self.config.detect_duplicates,
         };
-        end.configure(pod, index)?;
+        match end.configure(pod, index) {
+            // A namespace made with IPv6 disabled; a range of it says that it is wanted here.
+            Err(error) if error.errno() == Some(libc::EACCES) => {
+                let interface = self.interface;
+                let path = format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
+                let enabled = std::fs::write(&path, "0");
+                enabled.map_err(|error| Error::new(Code::Io, format!("{path}: {error}")))?;
+                end.complete(pod, index)?;
+            }
+            configured => configured?,
+        }
         refuse_redirects(self.interface, plan);
         Ok(())
     }
