@@ -219,7 +219,9 @@ impl Network {
         Ok(addresses.iter().find(|address| !held(address)).copied())
     }
 
-    /// Takes back every lease that `stale` says so of, and goes on past errors.
+    /// Takes back every lease that `stale` says so of, and goes on past errors. A lease is on disk
+    /// before its pod's link is made: who judges by the link must spare leases that are younger
+    /// than an ADD may take ([`Lease::since`]).
     ///
     /// # Errors
     /// The first lease that could not be taken back; the others are.
@@ -227,7 +229,11 @@ impl Network {
         let Some(store) = Store::open_existing(&self.directory)? else { return Ok(Vec::new()) };
         let mut failed = None;
         let mut freed = Vec::new();
-        for lease in store.leases()?.into_iter().filter(|lease| stale(lease)) {
+        for mut lease in store.leases()? {
+            lease.since = store.since(&lease);
+            if !stale(&lease) {
+                continue;
+            }
             match store.free(&lease, Uptime::now()) {
                 Ok(()) => freed.push(lease),
                 Err(error) => failed = failed.or(Some(error)),

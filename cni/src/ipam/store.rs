@@ -35,7 +35,8 @@ pub struct Lease {
     pub container_id: String,
     /// CNI_IFNAME; empty in leases of old versions of the reference.
     pub interface: String,
-    /// When the file was written.
+    /// When the file was written; only [`crate::ipam::view`] and
+    /// [`crate::ipam::Network::collect`] ask.
     pub since: Option<SystemTime>,
 }
 
@@ -299,6 +300,11 @@ impl Store {
     /// All leases. A file whose text cannot be read has an empty holder.
     pub(crate) fn leases(&self) -> Result<Vec<Lease>, IpamError> {
         leases_of(&self.directory).map_err(failed("list", &self.directory))
+    }
+
+    /// When a lease was written.
+    pub(crate) fn since(&self, lease: &Lease) -> Option<SystemTime> {
+        fs::metadata(self.lease_path(lease.address)).and_then(|file| file.modified()).ok()
     }
 
     fn released_file(&self, ipv6: bool) -> ReleasedFile {
