@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -20,10 +21,21 @@ pub const BIN_DIR: &str = "/opt/cni/bin";
 /// Where the agent writes the conflist.
 pub const CONF_FILE: &str = "/etc/cni/net.d/10-twill.conflist";
 
-/// One of our programs, from `TWILL_BIN_DIR`, or as cargo built it beside the running one.
+static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+
+/// Names the folder of our programs, for a process that built them itself. The first word counts.
+pub fn use_programs(directory: PathBuf) {
+    // A second word would be a mistake of the caller's, who then sees the first one's programs.
+    let _ = PROGRAMS.set(directory);
+}
+
+/// One of our programs, from where [`use_programs`] or `TWILL_BIN_DIR` says, or as cargo built it
+/// beside the running one.
 pub fn binary(name: &str) -> Result<PathBuf> {
     let mut candidates = Vec::new();
-    if let Some(directory) = std::env::var_os("TWILL_BIN_DIR") {
+    if let Some(directory) = PROGRAMS.get() {
+        candidates.push(directory.clone());
+    } else if let Some(directory) = std::env::var_os("TWILL_BIN_DIR") {
         candidates.push(PathBuf::from(directory));
     } else {
         let own = std::env::current_exe().context("cannot find the running program")?;

@@ -37,14 +37,27 @@ pub(crate) fn target(profile: &str) -> Result<PathBuf> {
 
 /// Builds all programs for the lab; the folder that they are in.
 pub(crate) fn build_programs() -> Result<PathBuf> {
-    run("cargo build", &mut cargo(&["build", "--quiet", "--workspace", "--bins"]))?;
+    // Without the running program itself: its file must stay.
+    let build = ["build", "--quiet", "--workspace", "--exclude", "xtask", "--bins"];
+    run("cargo build", &mut cargo(&build))?;
     target("debug")
 }
 
 /// Builds what users would run, and hands over to the bench program.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     println!("Building the release programs; with link-time optimisation this takes a while.");
-    run("cargo build", &mut cargo(&["build", "--quiet", "--workspace", "--bins", "--release"]))?;
+    run(
+        "cargo build",
+        &mut cargo(&[
+            "build",
+            "--quiet",
+            "--workspace",
+            "--exclude",
+            "xtask",
+            "--bins",
+            "--release",
+        ]),
+    )?;
     let directory = target("release")?;
     run(
         "the bench program",

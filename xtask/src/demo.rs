@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use twill_tests::cluster::{Cluster, Plan};
 use twill_tests::lab::{Host, wait};
-use twill_tests::node::{Node, binary};
+use twill_tests::node::{Node, binary, use_programs};
 use twill_tests::router::Frr;
 
 use crate::cargo::build_programs;
@@ -22,7 +22,7 @@ pub(crate) struct Options {
     keep: bool,
 }
 
-/// Set in the process that runs in a user namespace of its own.
+/// Set in the process that runs in a user namespace of its own: where the programs are.
 const NESTED: &str = "TWILL_DEMO_IN_USER_NAMESPACE";
 
 /// The router's own network, which the nodes learn from it.
@@ -78,23 +78,16 @@ impl Router {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let nested = std::env::var_os(NESTED).is_some();
-    let programs = build_programs()?;
-    if !nix::unistd::geteuid().is_root() && !nested {
-        println!("Not root: running in a user namespace, with our own speakers only.");
-        let error = Command::new("unshare")
-            .args(["--user", "--map-root-user", "--mount", "--net", "--"])
-            .arg(std::env::current_exe()?)
-            .args(std::env::args_os().skip(1))
-            .env(NESTED, "1")
-            .exec();
-        bail!("cannot make a user namespace (run as root instead): {error}");
+    let nested = std::env::var_os(NESTED);
+    if !nix::unistd::geteuid().is_root() {
+        return run_in_user_namespace();
     }
-    if std::env::var_os("TWILL_BIN_DIR").is_none() {
-        return with_programs(&programs);
-    }
-    let outside =
-        if nested { Some("root is needed for FRR".to_owned()) } else { Frr::unavailable() };
+    // Within a user namespace everything was built by the process outside.
+    use_programs(nested.clone().map_or_else(build_programs, |built| Ok(built.into()))?);
+    let outside = match nested {
+        Some(_) => Some("root is needed for FRR".to_owned()),
+        None => Frr::unavailable(),
+    };
     let story = Story { begin: Instant::now() };
     story.tell("making three nodes, a router and a switch in network namespaces");
     let plan = Plan { more: PEERS.to_owned(), ..Plan::default() };
@@ -143,14 +136,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// The prefixes of [`OUTSIDE`].
 const OUTSIDE_ROUTES: [&str; 2] = ["192.0.2.0/24", "2001:db8::/64"];
 
-/// Starts this program again with the variable that names the programs: setting a variable of a
-/// running process is not safe.
-fn with_programs(programs: &std::path::Path) -> Result<()> {
-    let error = Command::new(std::env::current_exe()?)
+/// Builds, and starts this program again as the root of a user namespace.
+fn run_in_user_namespace() -> Result<()> {
+    println!("Not root: running in a user namespace, with our own speakers only.");
+    let programs = build_programs()?;
+    let error = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "--net", "--"])
+        .arg(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
-        .env("TWILL_BIN_DIR", programs)
+        .env(NESTED, programs)
         .exec();
-    bail!("cannot start again: {error}")
+    bail!("cannot make a user namespace (run as root instead): {error}")
 }
 
 fn start_router(cluster: &Cluster, no_frr: Option<&str>) -> Result<Router> {
