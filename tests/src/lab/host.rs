@@ -18,12 +18,17 @@ pub enum Mounts {
 }
 
 /// What a host's first process does before it waits for its end. The overlays keep the machine's
-/// programs and configuration in view and take every write.
+/// programs and configuration in view and take every write. In a user namespace only the top of an
+/// overlay belongs to us, not the machine's folders in it: hence one for `/var/lib`.
 const PRIVATE_MOUNTS: &str = "
 mount -t tmpfs tmpfs /run
-for d in etc var opt; do
-  mkdir -p /run/.overlay/$d/upper /run/.overlay/$d/work
-  mount -t overlay overlay -o lowerdir=/$d,upperdir=/run/.overlay/$d/upper,workdir=/run/.overlay/$d/work /$d
+for d in etc var var/lib opt; do
+  o=/run/.overlay/$(echo $d | tr / -)
+  mkdir -p $o/upper $o/work
+  mount -t overlay overlay -o lowerdir=/$d,upperdir=$o/upper,workdir=$o/work /$d
+done
+for d in /etc/cni /opt/cni /var/lib/cni; do
+  if [ -d $d ]; then mount -t tmpfs tmpfs $d; else mkdir $d; fi
 done
 mkdir -p /run/netns /run/lock /var/log
 ";

@@ -33,6 +33,20 @@ pub struct Switch {
 
 /// Why no lab can be made here; `None` where it can.
 pub fn unavailable() -> Option<String> {
+    let tools = [
+        ("ip", "iproute2"),
+        ("ss", "iproute2"),
+        ("nsenter", "util-linux"),
+        ("setpriv", "util-linux"),
+        ("ping", "iputils-ping"),
+    ];
+    for (tool, package) in tools {
+        let found =
+            std::process::Command::new("sh").args(["-c", &format!("command -v {tool}")]).output();
+        if !found.is_ok_and(|found| found.status.success()) {
+            return Some(format!("`{tool}` is not installed (package {package})"));
+        }
+    }
     let probe = std::process::Command::new("unshare")
         .args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "true"])
         .output();
