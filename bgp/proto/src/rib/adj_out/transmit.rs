@@ -2,6 +2,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Outward;
 use super::group::Group;
+use super::log::Cursor;
 use super::member::{Member, Position};
 use crate::rib::base::Rib;
 use crate::rib::export::{Export, World};
@@ -57,23 +58,17 @@ impl Rib {
             }
         }
         let Position::Level(mut cursor) = member.position else { return None };
-        if !member.owed.is_empty() && !hold {
-            if member.owed_after.is_none() && settled {
-                member.owed_after = Some(group.log.mark());
-            }
-            if member.owed_after.is_some_and(|after| cursor >= after) {
-                let mut out = BytesMut::new();
-                for family in member.owed.iter() {
-                    group.towards.codec.encode_end_of_rib(family, &mut out);
-                }
-                member.owed = Families::NONE;
-                member.owed_after = None;
-                return Some(out.freeze());
-            }
+        let due = |group: &mut Group, member: &mut Member, cursor| {
+            if hold { None } else { end_of_rib(group, member, cursor, settled) }
+        };
+        if let Some(bytes) = due(group, member, cursor) {
+            return Some(bytes);
         }
         let bytes = group.log.read(&mut cursor, from, budget);
         member.position = Position::Level(cursor);
-        bytes
+        // The rest of the log may be of the reader itself: then it is passed over, and what was
+        // owed after it is due.
+        bytes.or_else(|| due(group, member, cursor))
     }
 
     /// Whether [`Rib::poll_transmit`] may have something for the peer.
@@ -136,6 +131,31 @@ impl Rib {
             lost: None,
         })
     }
+}
+
+/// End-of-RIB, once the reader has been sent what was there when it became due.
+fn end_of_rib(
+    group: &mut Group,
+    member: &mut Member,
+    cursor: Cursor,
+    settled: bool,
+) -> Option<Bytes> {
+    if member.owed.is_empty() {
+        return None;
+    }
+    if member.owed_after.is_none() && settled {
+        member.owed_after = Some(group.log.mark());
+    }
+    if member.owed_after.is_none_or(|after| cursor < after) {
+        return None;
+    }
+    let mut out = BytesMut::new();
+    for family in member.owed.iter() {
+        group.towards.codec.encode_end_of_rib(family, &mut out);
+    }
+    member.owed = Families::NONE;
+    member.owed_after = None;
+    Some(out.freeze())
 }
 
 /// One call's work for a member that is behind.

@@ -134,6 +134,19 @@ fn end_of_rib_waits_while_it_is_held_and_follows_what_came_before() {
 }
 
 #[test]
+fn end_of_rib_follows_where_the_rest_of_the_log_is_of_the_reader_itself() {
+    let mut rib = rib();
+    rib.hold_end_of_rib();
+    let mut listener = up(&mut rib, 1, &peer(1, PeerKind::External));
+    listener.drain(&mut rib, PeerKey(1));
+    rib.update(PeerKey(1), announce(&route(1, &[7]), &BOTH[..1]));
+    rib.release_end_of_rib();
+    settle(&mut rib);
+    listener.drain(&mut rib, PeerKey(1));
+    assert_eq!((listener.routes.len(), listener.ended), (0, Families::ALL));
+}
+
+#[test]
 fn a_family_with_nothing_to_send_is_ended_too() {
     let mut rib = rib();
     let listener = up(&mut rib, 1, &peer(1, PeerKind::External));
