@@ -155,6 +155,7 @@ impl Agent {
             config: report.subscribe(),
             fib: fib.subscribe(),
             host: hosts.subscribe(),
+            cni: cni.subscribe(),
             kernel,
             installs,
             started: Instant::now(),

@@ -33,9 +33,16 @@ pub struct Agent {
     socket: PathBuf,
 }
 
+#[cfg(test)]
+impl Agent {
+    pub(crate) fn at(socket: &Path) -> Agent {
+        Agent { socket: socket.to_owned() }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ClientError {
+pub(crate) enum ClientError {
     /// Nobody is there.
     #[error("cannot reach the agent at {}: {what}; {remedy}", path.display())]
     Unreachable { path: PathBuf, what: String, remedy: &'static str },
@@ -72,7 +79,7 @@ impl ClientError {
 }
 
 /// One connection to the agent.
-pub(super) struct Client {
+pub(crate) struct Client {
     path: PathBuf,
     sender: SendRequest<Full<Bytes>>,
     /// Drives the connection, and ends with it.
@@ -81,7 +88,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Connects.
-    pub(super) async fn connect(agent: &Agent) -> Result<Client, ClientError> {
+    pub(crate) async fn connect(agent: &Agent) -> Result<Client, ClientError> {
         let path = agent.socket.clone();
         let unreachable = |error: &io::Error| unreachable(&path, error);
         let timeout = || io::Error::new(io::ErrorKind::TimedOut, "it does not accept connections");
@@ -99,7 +106,7 @@ impl Client {
     }
 
     /// Asks, and waits for the beginning of the answer; one that is no success is an error.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &mut self,
         method: Method,
         uri: &str,
@@ -131,7 +138,7 @@ impl Client {
     }
 
     /// Asks for one document.
-    pub(super) async fn document<T: DeserializeOwned>(
+    pub(crate) async fn document<T: DeserializeOwned>(
         &mut self,
         method: Method,
         uri: &str,
@@ -152,14 +159,14 @@ impl Client {
     }
 
     /// Asks for a stream of documents, one on each line.
-    pub(super) async fn lines(mut self, uri: &str) -> Result<Lines, ClientError> {
+    pub(crate) async fn lines(mut self, uri: &str) -> Result<Lines, ClientError> {
         let answer = self.send(Method::GET, uri, Vec::new()).await?;
         Ok(Lines { client: self, body: answer.into_body(), buffer: BytesMut::new(), seen: 0 })
     }
 }
 
 /// A stream of documents.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     client: Client,
     body: Incoming,
     buffer: BytesMut,
@@ -169,7 +176,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// The next document. A stream that ends is an agent that ended.
-    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<T, ClientError> {
+    pub(crate) async fn next<T: DeserializeOwned>(&mut self) -> Result<T, ClientError> {
         let line = self.line().await?;
         serde_json::from_slice(&line).map_err(|error| {
             // The last line of a stream may say why there is no further one.

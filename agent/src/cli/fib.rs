@@ -36,7 +36,6 @@ pub(super) fn render(fib: &Fib, screen: &Screen, now: SystemTime) -> String {
         text("PREFIX").cut(18),
         text("NEXT HOP").cut(15),
         text("DEVICE").cut(8),
-        text("WHY").cut(20),
     ]);
     let mut out = String::new();
     let lists = [
@@ -53,7 +52,6 @@ pub(super) fn render(fib: &Fib, screen: &Screen, now: SystemTime) -> String {
                 (&route.prefix).into(),
                 hop.into(),
                 route.device.as_deref().unwrap_or("-").into(),
-                route.reason.as_deref().unwrap_or_default().into(),
             ]);
         }
     }
@@ -62,6 +60,12 @@ pub(super) fn render(fib: &Fib, screen: &Screen, now: SystemTime) -> String {
     } else {
         out.push_str(&table.render(screen));
     }
+    let why: Vec<String> = fib
+        .missing
+        .iter()
+        .filter_map(|route| Some(format!("{}: {}", route.prefix, route.reason.as_ref()?)))
+        .collect();
+    section(&mut out, "Why missing", '✗', Paint::Bad, &why, screen);
     section(&mut out, "Problems", '✗', Paint::Bad, &fib.problems, screen);
     let synced = match &fib.synced_at {
         Some(at) => {

@@ -10,7 +10,7 @@ use super::client::{Agent, Client, ClientError, block_on};
 
 /// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// A table, as wide as the terminal.
     #[default]
     Table,
@@ -24,7 +24,7 @@ pub enum Format {
 
 /// How to show an answer.
 #[derive(Debug, clap::Args)]
-pub struct View {
+pub(super) struct View {
     /// What to write.
     #[arg(short, long, value_enum, default_value_t)]
     pub(super) output: Format,

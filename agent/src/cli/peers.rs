@@ -79,12 +79,12 @@ pub(super) fn list(peers: &[Peer], screen: &Screen) -> String {
         text("FAMILIES").wide(),
         text("STATE"),
         text("UP").rank(5),
-        number("RECEIVED"),
+        number("RCVD"),
         number("REFUSED").rank(2),
-        number("STALE").wide(),
-        number("SENT").rank(1),
+        number("STALE").rank(1),
+        number("SENT"),
         number("FLAPS").wide(),
-        text("WHY DOWN").cut(16),
+        text("WHY DOWN").cut(12),
     ]);
     for peer in peers {
         table.row([
@@ -96,8 +96,8 @@ pub(super) fn list(peers: &[Peer], screen: &Screen) -> String {
             state(peer.state),
             human::optional(peer.uptime_seconds.map(human::duration)).into(),
             peer.prefixes_received.into(),
-            counted(peer.prefixes_rejected, Paint::Doubtful),
-            counted(peer.prefixes_stale, Paint::Doubtful),
+            counted(peer.prefixes_rejected),
+            counted(peer.prefixes_stale),
             peer.prefixes_advertised.into(),
             peer.flaps.into(),
             peer.down_because.as_deref().unwrap_or_default().into(),
@@ -115,9 +115,9 @@ fn kind(peer: &Peer) -> &'static str {
     }
 }
 
-/// A number that should be 0.
-fn counted(count: u64, paint: Paint) -> Cell {
-    painted(&count.to_string(), if count > 0 { paint } else { Paint::Plain })
+/// A number that is only worth a place where it is not 0.
+fn counted(count: u64) -> Cell {
+    if count == 0 { Cell::default() } else { painted(&count.to_string(), Paint::Doubtful) }
 }
 
 pub(super) fn detail(peer: &Peer, screen: &Screen, now: SystemTime) -> String {
@@ -194,7 +194,7 @@ fn connection(sheet: &mut Sheet<'_>, detail: &PeerDetail) {
 }
 
 fn hold_time(seconds: u16) -> String {
-    if seconds == 0 { "none".to_owned() } else { human::duration(u64::from(seconds)) }
+    if seconds == 0 { "none".to_owned() } else { format!("{seconds}s") }
 }
 
 fn negotiated(sheet: &mut Sheet<'_>, agreed: &Negotiated) {
@@ -202,11 +202,7 @@ fn negotiated(sheet: &mut Sheet<'_>, agreed: &Negotiated) {
     sheet.line("router id", &format!("{} ({dialled})", agreed.router_id));
     let timers = match agreed.hold_time_seconds {
         0 => "none: no keepalives are sent or expected".to_owned(),
-        seconds => format!(
-            "hold time {}, keepalive every {}",
-            hold_time(seconds),
-            human::duration(agreed.keepalive_seconds)
-        ),
+        seconds => format!("hold time {seconds}s, keepalive every {}s", agreed.keepalive_seconds),
     };
     sheet.line("timers", &timers);
     sheet.line("in use", &agreed.in_use.join(", "));
@@ -233,8 +229,8 @@ fn prefixes(detail: &PeerDetail) -> Table<6> {
             format!("  {}", of.family).into(),
             of.received.into(),
             of.accepted.into(),
-            counted(of.rejected.into(), Paint::Doubtful),
-            counted(of.stale.into(), Paint::Doubtful),
+            of.rejected.into(),
+            of.stale.into(),
             of.advertised.into(),
         ]);
     }

@@ -39,6 +39,8 @@ pub struct Status {
     pub synced_at: Option<String>,
     /// How long that took.
     pub sync_seconds: f64,
+    /// Whether the CNI file is in place: pods may be scheduled here.
+    pub cni_written: bool,
     /// What the agent changed on this host, `name: old -> new`.
     pub host_changes: Vec<String>,
 }

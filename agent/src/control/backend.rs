@@ -7,7 +7,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::Speaker;
 use super::metrics::InstallTimes;
-use crate::reconcile::report::{ConfigReport, FibReport, HostReport, KernelNotice};
+use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport, KernelNotice};
 use crate::source::Snapshot;
 
 /// What the agent gives to [`super::run`].
@@ -23,6 +23,8 @@ pub struct Backend {
     pub fib: watch::Receiver<Arc<FibReport>>,
     /// The host's settings.
     pub host: watch::Receiver<Arc<HostReport>>,
+    /// The CNI file.
+    pub cni: watch::Receiver<Arc<CniReport>>,
     /// What happens to the kernel's routes; each listener subscribes for itself.
     pub kernel: broadcast::Sender<KernelNotice>,
     /// How long routes took into the kernel, told by the owner of the routes.
@@ -47,6 +49,11 @@ impl Backend {
     /// The host's settings, as they are now.
     pub(super) fn host(&self) -> Arc<HostReport> {
         self.host.borrow().clone()
+    }
+
+    /// The CNI file, as it is now.
+    pub(super) fn cni(&self) -> Arc<CniReport> {
+        self.cni.borrow().clone()
     }
 
     /// How the newest configuration was taken.

@@ -17,6 +17,7 @@ use nix::net::if_::if_indextoname;
 use twill_bgp::proto::types::Prefix;
 
 use super::api::KernelRoute;
+use super::view::words;
 
 /// The route that a packet from this host to `address` would take; `ours` is the protocol number
 /// of the agent's own routes.
@@ -29,17 +30,8 @@ pub(super) fn lookup(address: IpAddr, ours: u8) -> Result<KernelRoute, String> {
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) => {
             Ok(read(&route, address, ours))
         }
-        NetlinkPayload::Error(error) => Err(words(&error.to_io())),
+        NetlinkPayload::Error(error) => Err(words(&error.to_io().to_string()).to_lowercase()),
         other => Err(format!("netlink: unexpected answer of type {}", other.message_type())),
-    }
-}
-
-/// The system's words without the number that Rust puts behind them.
-fn words(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_lowercase(),
-        None => text,
     }
 }
 

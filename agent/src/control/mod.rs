@@ -30,6 +30,8 @@ mod page;
 mod peer_detail;
 mod reading;
 mod router;
+#[cfg(test)]
+pub(crate) mod samples;
 mod serve;
 mod socket;
 mod speaker;

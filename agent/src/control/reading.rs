@@ -127,6 +127,7 @@ impl Shared {
             fib: &backend.fib(),
             host: &backend.host(),
             config: &backend.config(),
+            cni: &backend.cni(),
             control: self.problem.borrow().clone(),
             uptime: backend.started.elapsed(),
             version: backend.version,

@@ -6,7 +6,7 @@ use twill_bgp::PeerStatus;
 use twill_bgp::proto::session::State;
 
 use super::{api, timestamp, view};
-use crate::reconcile::report::{ConfigReport, FibReport, HostReport};
+use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport};
 use crate::source::Snapshot;
 
 /// Of the errors of sessions, how many are shown.
@@ -19,6 +19,7 @@ pub(super) struct Parts<'a> {
     pub(super) fib: &'a FibReport,
     pub(super) host: &'a HostReport,
     pub(super) config: &'a ConfigReport,
+    pub(super) cni: &'a CniReport,
     /// Of control itself: an HTTP address that is taken.
     pub(super) control: Option<String>,
     pub(super) uptime: Duration,
@@ -26,7 +27,7 @@ pub(super) struct Parts<'a> {
 }
 
 pub(super) fn status(parts: &Parts<'_>) -> api::Status {
-    let Parts { snapshot, peers, fib, host, config, .. } = parts;
+    let Parts { snapshot, peers, fib, host, config, cni, .. } = parts;
     let established = peers.iter().filter(|peer| peer.state == State::Established).count();
     let problems = problems(parts);
     let ready = not_ready(fib, host).is_empty();
@@ -56,6 +57,7 @@ pub(super) fn status(parts: &Parts<'_>) -> api::Status {
         last_errors: last_errors(peers),
         synced_at: fib.synced_at.map(timestamp::format),
         sync_seconds: fib.last_sync.as_secs_f64(),
+        cni_written: cni.written,
         host_changes: host.changed.clone(),
     }
 }
@@ -74,7 +76,7 @@ pub(super) fn not_ready(fib: &FibReport, host: &HostReport) -> Vec<String> {
 
 /// What is wrong, worst first.
 fn problems(parts: &Parts<'_>) -> Vec<String> {
-    let Parts { snapshot, peers, fib, host, config, control, .. } = parts;
+    let Parts { peers, fib, host, config, cni, control, .. } = parts;
     let mut problems = not_ready(fib, host);
     problems.extend(config.refused.as_ref().map(|why| {
         format!("the newest configuration was refused and the one before is in force: {why}")
@@ -82,6 +84,7 @@ fn problems(parts: &Parts<'_>) -> Vec<String> {
     problems.extend(config.problems.iter().cloned());
     problems.extend(control.clone());
     problems.extend(host.problems.iter().cloned());
+    problems.extend(cni.problem.clone());
     problems.extend(fib.problems.iter().cloned());
     let missing = fib.missing.iter().map(|route| match &route.reason {
         Some(reason) => format!("route {} is missing: {reason}", route.prefix),
@@ -100,9 +103,8 @@ fn problems(parts: &Parts<'_>) -> Vec<String> {
         peers.iter().filter(|peer| peer.state != State::Established).collect();
     down.sort_by_key(|peer| &peer.config.name);
     problems.extend(down.into_iter().map(|peer| {
-        let kind = if snapshot.nodes.contains_key(&peer.config.name) { "node" } else { "router" };
         let why = view::down_because(peer).unwrap_or_default();
-        format!("no session with {kind} {}: {why}", peer.config.name)
+        format!("no session with {}: {why}", peer.config.name)
     }));
     problems
 }
@@ -120,7 +122,7 @@ fn last_errors(peers: &[PeerStatus]) -> Vec<api::PeerError> {
         .map(|(at, peer, error)| api::PeerError {
             peer: peer.config.name.clone(),
             at: timestamp::format(*at),
-            error: error.clone(),
+            error: view::words(error),
         })
         .collect()
 }

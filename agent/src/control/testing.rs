@@ -23,7 +23,9 @@ use twill_bgp::{
 };
 
 use super::{Answer, Backend, ControlSocket, InstallTimes, Speaker};
-use crate::reconcile::report::{ConfigReport, FibReport, FibRoute, HostReport, KernelNotice};
+use crate::reconcile::report::{
+    CniReport, ConfigReport, FibReport, FibRoute, HostReport, KernelNotice,
+};
 use crate::source::Snapshot;
 
 /// A directory that goes when it is dropped.
@@ -348,6 +350,7 @@ pub(crate) struct Rig {
     pub(crate) config: watch::Sender<Arc<ConfigReport>>,
     pub(crate) fib: watch::Sender<Arc<FibReport>>,
     pub(crate) host: watch::Sender<Arc<HostReport>>,
+    pub(crate) cni: watch::Sender<Arc<CniReport>>,
     pub(crate) kernel: broadcast::Sender<KernelNotice>,
     pub(crate) installs: InstallTimes,
     pub(crate) socket: PathBuf,
@@ -356,6 +359,20 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
+    /// Runs a test that blocks, as the command line does, beside an agent.
+    pub(crate) fn beside(test: impl FnOnce(&Rig)) {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let rig = runtime.block_on(async { Rig::start() });
+        std::thread::scope(|scope| {
+            scope.spawn(move || runtime.block_on(ended));
+            // Dropped also where the test fails, so that the runtime ends.
+            let _end = end;
+            test(&rig);
+        });
+    }
+
     /// Three peers, of which one is down. Must be called within a runtime.
     pub(crate) fn start() -> Rig {
         Rig::start_with(FakeSpeaker {
@@ -380,6 +397,7 @@ impl Rig {
         let (fib, fibs) = watch::channel(Arc::new(fib()));
         let host = HostReport { ready: true, ..HostReport::default() };
         let (host, hosts) = watch::channel(Arc::new(host));
+        let (cni, cnis) = watch::channel(Arc::new(CniReport { written: true, problem: None }));
         let kernel = broadcast::channel(8).0;
         let installs = InstallTimes::default();
         let backend = Backend {
@@ -388,6 +406,7 @@ impl Rig {
             config: configs,
             fib: fibs,
             host: hosts,
+            cni: cnis,
             kernel: kernel.clone(),
             installs: installs.clone(),
             started: Instant::now(),
@@ -403,6 +422,7 @@ impl Rig {
             config,
             fib,
             host,
+            cni,
             kernel,
             installs,
             socket,

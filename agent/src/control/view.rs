@@ -60,7 +60,7 @@ pub(super) fn peer(status: &PeerStatus, snapshot: &Snapshot, now: SystemTime) ->
         prefixes_stale: sum(status.stale),
         prefixes_advertised: sum(status.advertised),
         flaps: status.flaps,
-        last_error: status.last_error.as_ref().map(|(_, error)| error.clone()),
+        last_error: status.last_error.as_ref().map(|(_, error)| words(error)),
         last_error_at: status.last_error.as_ref().map(|(at, _)| timestamp::format(*at)),
         down_because: down_because(status),
         detail: None,
@@ -95,10 +95,23 @@ pub(super) fn down_because(status: &PeerStatus) -> Option<String> {
     let Some((_, error)) = &status.last_error else {
         return Some(doing);
     };
-    Some(match remedy(error, config.password.is_some()) {
+    let error = words(error);
+    Some(match remedy(&error, config.password.is_some()) {
         Some(remedy) => format!("{error}; {doing}; {remedy}"),
         None => format!("{error}; {doing}"),
     })
+}
+
+/// An error without the numbers that Rust puts behind the operating system's words.
+pub(super) fn words(error: &str) -> String {
+    let mut out = String::with_capacity(error.len());
+    let mut rest = error;
+    while let Some((before, after)) = rest.split_once(" (os error ") {
+        out.push_str(before);
+        rest = after.split_once(')').map_or("", |(_, after)| after);
+    }
+    out.push_str(rest);
+    out
 }
 
 /// What usually helps against an error of the transport, whose words are the kernel's.
