@@ -155,7 +155,7 @@ impl Agent {
             config: report.subscribe(),
             fib: fib.subscribe(),
             host: hosts.subscribe(),
-            cni: cni.subscribe(),
+            cni: cni_report.clone(),
             kernel,
             installs,
             started: Instant::now(),

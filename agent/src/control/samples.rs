@@ -70,6 +70,7 @@ pub(crate) fn status_bad() -> api::Status {
             "/etc/twill/twill.yaml:7:13: holdTime: expected 0 or 3s to 65535s, found 1s".to_owned(),
         ),
         warnings: vec!["mesh.password: the file can be read by everybody".to_owned()],
+        ..ConfigReport::default()
     };
     let mut fib = fib_report();
     fib.ready = false;

@@ -76,7 +76,7 @@ pub(super) fn not_ready(fib: &FibReport, host: &HostReport) -> Vec<String> {
 
 /// What is wrong, worst first.
 fn problems(parts: &Parts<'_>) -> Vec<String> {
-    let Parts { peers, fib, host, config, cni, control, .. } = parts;
+    let Parts { peers, fib, host, config, control, .. } = parts;
     let mut problems = not_ready(fib, host);
     problems.extend(config.refused.as_ref().map(|why| {
         format!("the newest configuration was refused and the one before is in force: {why}")
@@ -84,7 +84,7 @@ fn problems(parts: &Parts<'_>) -> Vec<String> {
     problems.extend(config.problems.iter().cloned());
     problems.extend(control.clone());
     problems.extend(host.problems.iter().cloned());
-    problems.extend(cni.problem.clone());
+    problems.extend(config.problems.iter().cloned());
     problems.extend(fib.problems.iter().cloned());
     let missing = fib.missing.iter().map(|route| match &route.reason {
         Some(reason) => format!("route {} is missing: {reason}", route.prefix),

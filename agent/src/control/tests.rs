@@ -328,7 +328,7 @@ fn metrics_of_a_moment() {
         }
         blocks.entry(block).or_default().push(line);
     }
-    for lines in blocks.values_mut().filter(|lines| !lines[0].contains("install")) {
+    for lines in blocks.values_mut().filter(|lines| !lines[0].contains("install_seconds")) {
         lines.sort_unstable();
     }
     let lines: Vec<&str> = blocks.into_values().flatten().collect();
@@ -413,15 +413,16 @@ async fn problems_of_every_owner_reach_the_status() {
     let rig = Rig::start();
     *rig.speaker.peers.lock().unwrap() = vec![established("node-b")];
     assert_eq!(get(&rig, "/v1/status").await.1["healthy"], true);
-    rig.cni.send_modify(|cni| {
-        Arc::make_mut(cni).problem = Some("the directory is read-only".to_owned());
-    });
+    rig.cni.send_modify(|cni| Arc::make_mut(cni).written = false);
     rig.config.send_modify(|config| {
-        Arc::make_mut(config).refused = Some("line 3: holdTime".to_owned());
+        let config = Arc::make_mut(config);
+        config.refused = Some("line 3: holdTime".to_owned());
+        config.problems.push("the directory is read-only".to_owned());
     });
     rig.fib.send_modify(|fib| Arc::make_mut(fib).problems.push("a clash".to_owned()));
     let (_, status) = get(&rig, "/v1/status").await;
     assert_eq!((&status["healthy"], &status["ready"]), (&json!(false), &json!(true)));
+    assert_eq!(status["cniWritten"], false);
     let problems = status["problems"].to_string();
     for words in ["the directory is read-only", "line 3: holdTime", "a clash"] {
         assert!(problems.contains(words), "{problems}");
