@@ -135,9 +135,9 @@ impl Pod {
         self.host.run(&self.within(command))
     }
 
-    /// Starts a program in the pod.
+    /// Starts a program in the pod, its output for the test alone.
     pub fn spawn(&self, name: &str, command: &[&str]) -> Result<Process> {
-        self.host.spawn(&format!("{}.{name}", self.name), &self.within(command))
+        self.host.spawn_quietly(&format!("{}.{name}", self.name), &self.within(command))
     }
 
     /// One ping; the error is what it said.

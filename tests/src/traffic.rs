@@ -41,7 +41,7 @@ impl Endpoint<'_> {
     fn spawn(&self, command: &[&str]) -> Result<Process> {
         match self {
             Endpoint::Pod(pod) => pod.spawn("traffic", command),
-            Endpoint::Host(host, _) => host.spawn("traffic", command),
+            Endpoint::Host(host, _) => host.spawn_quietly("traffic", command),
         }
     }
 }

@@ -85,19 +85,17 @@ fn pods_with_a_wide_mask_reach_remote_pods_by_proxy_arp() -> Result<()> {
 #[test]
 fn pods_in_bridge_mode_reach_all_pods() -> Result<()> {
     skip_unless!(lab);
-    let cluster = Cluster::start("bridge-mode", Plan { pods: 1, ..Plan::default() })?;
+    let cluster = Cluster::start("bridge-mode", Plan { pods: 0, ..Plan::default() })?;
     let mut bridged = Vec::new();
     for (index, node) in cluster.nodes.iter().enumerate() {
         let mut conflist: serde_json::Value = serde_json::from_str(&node.host().read(CONF_FILE)?)?;
         conflist["plugins"][0]["gateway"] = json!("bridge");
-        bridged.push(Pod::attach_with(
-            node.host(),
-            &format!("bridged-{index}"),
-            conflist,
-            BIN_DIR,
-        )?);
+        for number in [1, 2] {
+            let name = format!("bridged-{index}{number}");
+            bridged.push(Pod::attach_with(node.host(), &name, conflist.clone(), BIN_DIR)?);
+        }
     }
-    let ends: Vec<Endpoint<'_>> = bridged.iter().chain(&cluster.pods).map(Endpoint::Pod).collect();
+    let ends: Vec<Endpoint<'_>> = bridged.iter().map(Endpoint::Pod).collect();
     let mut traffic = Traffic::start(&ends, 200)?;
     wait("two hundred packets of each flow", WAIT, || {
         Ok(traffic.report()?.flows.iter().all(|flow| flow.received >= 200))

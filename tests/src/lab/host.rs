@@ -48,6 +48,10 @@ touch $READY
 exec sleep infinity
 ";
 
+/// How much of a log is printed when a scenario fails; all of it stays in its file.
+const LOG_LINES: usize = 40;
+const LOG_COLUMNS: usize = 300;
+
 /// Commands whose output tells what a host believes.
 type Views = RefCell<Vec<Vec<String>>>;
 
@@ -191,15 +195,25 @@ impl Host {
         Ok(())
     }
 
-    /// Starts a program that goes on running; its output goes to a file of the lab's directory.
+    /// Starts a program that goes on running; its output goes to a file of the lab's directory,
+    /// whose end is shown when a scenario fails.
     pub fn spawn(&self, name: &str, command: &[&str]) -> Result<Process> {
-        let log = self.directory.join(format!("{}.{name}.log", self.name));
+        let log = self.log(name);
         if !self.logs.borrow().contains(&log) {
-            self.logs.borrow_mut().push(log.clone());
+            self.logs.borrow_mut().push(log);
         }
+        self.spawn_quietly(name, command)
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.directory.join(format!("{}.{name}.log", self.name))
+    }
+
+    /// The same for a program whose output is for the test alone.
+    pub fn spawn_quietly(&self, name: &str, command: &[&str]) -> Result<Process> {
         let mut enter = self.enter();
         enter.args(command);
-        Process::start(name, enter, log)
+        Process::start(name, enter, self.log(name))
     }
 
     /// Writes a file as the host sees it, folders included.
@@ -252,8 +266,11 @@ impl Host {
         for log in self.logs.borrow().iter() {
             let text = std::fs::read_to_string(log).unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
-            let tail = lines.len().saturating_sub(60);
-            eprintln!("$ tail {}\n{}", log.display(), lines[tail..].join("\n"));
+            let tail = lines.len().saturating_sub(LOG_LINES);
+            eprintln!("$ tail {}", log.display());
+            for line in &lines[tail..] {
+                eprintln!("{}", line.chars().take(LOG_COLUMNS).collect::<String>());
+            }
         }
     }
 
