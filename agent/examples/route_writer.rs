@@ -71,7 +71,7 @@ async fn main() -> Result<(), Failed> {
         let ratio = ours / bare;
         println!("{batch:>8} {bare:>10.0} {ours:>10.0} {ratio:>8.2} {typed:>10.0} {removed:>10.0}");
     }
-    let mut watch = Watch::open(&[Group::Routes], netlink.port())?;
+    let mut watch = Watch::open(&[Group::Routes], Some(netlink.port()))?;
     let took = write_ours(&mut netlink, &prefixes, device, 256)?;
     println!("256 a send, watched by ourselves: {:.0}", f64::from(count) / took.as_secs_f64());
     let mut events = Vec::new();

@@ -34,7 +34,7 @@ use crate::control::{self, Backend, ControlSocket, HttpListener, InstallTimes};
 use crate::kernel;
 use crate::reconcile::cni::CniOwner;
 use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport};
-use crate::reconcile::{host, keep};
+use crate::reconcile::{host, keep, ndp};
 use crate::source::Snapshot;
 use crate::source::file::FileSource;
 
@@ -140,6 +140,10 @@ impl Agent {
                 let outputs = host::Outputs { report: hosts.clone(), notices: kernel.clone() };
                 host::run(inputs, outputs)
             }
+        }));
+        tasks.spawn(keep("answers to pods' neighbour solicitations", {
+            let inputs = ndp::Inputs { snapshot: in_force.subscribe(), fib: fib.subscribe() };
+            move || ndp::run(inputs.clone())
         }));
         let owner = CniOwner::new(
             in_force.subscribe(),

@@ -170,7 +170,7 @@ fn hints_come_for_what_others_do_and_not_for_our_own_doing() {
     in_namespace(|| async {
         link("eth0", &["10.0.0.1/24"]);
         let mut netlink = Netlink::open().unwrap();
-        let mut watch = Watch::open(&[Group::Routes], netlink.port()).unwrap();
+        let mut watch = Watch::open(&[Group::Routes], Some(netlink.port())).unwrap();
         let device = index(&mut netlink, "eth0");
         let via = Via { next_hop: address("10.0.0.2"), device, source: None };
         routes::add(&mut netlink, &MARKS, prefix("10.1.0.0/24"), &via);
@@ -200,7 +200,7 @@ fn lost_hints_are_noticed() {
     in_namespace(|| async {
         link("eth0", &["10.0.0.1/24"]);
         let mut netlink = Netlink::open().unwrap();
-        let mut watch = Watch::with_buffer(&[Group::Routes], 0, 4096).unwrap();
+        let mut watch = Watch::with_buffer(&[Group::Routes], None, 4096).unwrap();
         let device = index(&mut netlink, "eth0");
         let via = Via { next_hop: address("10.0.0.2"), device, source: None };
         for third in 0..200 {

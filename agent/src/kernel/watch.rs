@@ -77,16 +77,16 @@ impl fmt::Debug for Watch {
 }
 
 impl Watch {
-    /// Watches `groups` from now on, but not what is caused by requests from the sockets
+    /// Watches `groups` from now on, but not what is caused by requests from the socket
     /// `except` ([`Netlink::port`](super::Netlink::port)); within a tokio runtime.
-    pub fn open(groups: &[Group], except: u32) -> Result<Watch, KernelError> {
+    pub fn open(groups: &[Group], except: Option<u32>) -> Result<Watch, KernelError> {
         Watch::with_buffer(groups, except, RECEIVE_BUFFER)
     }
 
     /// The same, with a receive buffer of this size in octets.
     pub fn with_buffer(
         groups: &[Group],
-        except: u32,
+        except: Option<u32>,
         receive_buffer: usize,
     ) -> Result<Watch, KernelError> {
         let failed = |what| move |source| KernelError::Socket { what, source };
@@ -94,9 +94,11 @@ impl Watch {
         let inner = socket.socket_mut();
         inner.bind_auto().map_err(failed("cannot bind a socket"))?;
         size_buffer(inner, receive_buffer)?;
-        SockRef::from(&*inner)
-            .attach_filter(&all_but(except))
-            .map_err(failed("cannot filter notifications"))?;
+        if let Some(port) = except {
+            SockRef::from(&*inner)
+                .attach_filter(&all_but(port))
+                .map_err(failed("cannot filter notifications"))?;
+        }
         for group in groups.iter().flat_map(|group| group.numbers()) {
             inner.add_membership(*group).map_err(failed("cannot watch"))?;
         }

@@ -76,7 +76,7 @@ pub async fn run(inputs: Inputs, outputs: Outputs) -> Result<(), KernelError> {
     let Inputs { snapshot: mut snapshots, settings } = inputs;
     let netlink = Netlink::open()?;
     let groups = [Group::Links, Group::Addresses, Group::Settings];
-    let watch = Watch::open(&groups, netlink.port())?;
+    let watch = Watch::open(&groups, Some(netlink.port()))?;
     let mut owner = Owner {
         netlink,
         watch,

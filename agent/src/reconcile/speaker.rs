@@ -79,7 +79,7 @@ impl Subnets {
     fn open() -> Result<Subnets, KernelError> {
         let netlink = Netlink::open()?;
         // Watched before it is listed, so that nothing falls in between.
-        let watch = Watch::open(&[Group::Addresses], netlink.port())?;
+        let watch = Watch::open(&[Group::Addresses], Some(netlink.port()))?;
         let mut subnets = Subnets { netlink, watch, known: BTreeSet::new() };
         subnets.known = subnets.list()?;
         Ok(subnets)

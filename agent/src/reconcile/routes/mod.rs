@@ -122,7 +122,7 @@ struct Owner {
 pub async fn run<B: BestPaths>(inputs: Inputs<B>, outputs: Outputs) -> Result<(), KernelError> {
     let groups = [Group::Links, Group::Addresses, Group::Routes];
     let netlink = Netlink::open()?;
-    let watch = Watch::open(&groups, netlink.port())?;
+    let watch = Watch::open(&groups, Some(netlink.port()))?;
     run_with(inputs, outputs, netlink, watch).await
 }
 

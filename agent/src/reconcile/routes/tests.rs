@@ -81,7 +81,7 @@ impl Rig {
         };
         let netlink = Netlink::open().unwrap();
         let groups = [Group::Links, Group::Addresses, Group::Routes];
-        let watch = Watch::with_buffer(&groups, netlink.port(), receive_buffer).unwrap();
+        let watch = Watch::with_buffer(&groups, Some(netlink.port()), receive_buffer).unwrap();
         let mut owner = JoinSet::new();
         owner.spawn(run_with(inputs, outputs, netlink, watch));
         Rig { paths, snapshot, report, notices, installed, owner }
@@ -177,7 +177,7 @@ fn reason<'a>(report: &'a FibReport, prefix: &str) -> &'a str {
 
 /// Time until a watcher of the kernel's own sees a route to `prefix` come back.
 async fn time_until_back(prefix: Prefix, disturb: impl FnOnce()) -> Duration {
-    let mut watch = Watch::open(&[Group::Routes], 0).unwrap();
+    let mut watch = Watch::open(&[Group::Routes], None).unwrap();
     disturb();
     let started = Instant::now();
     let mut events = Vec::new();
@@ -537,7 +537,7 @@ fn a_change_on_an_idle_node_is_in_the_kernel_at_once() {
         let mut rig = Rig::start();
         rig.sync(many(1_000, "10.0.0.2")).await;
         rig.settled(1_002).await;
-        let mut watch = Watch::open(&[Group::Routes], 0).unwrap();
+        let mut watch = Watch::open(&[Group::Routes], None).unwrap();
         let mut times = Vec::new();
         for number in 0..100_u8 {
             let next_hop = if number % 2 == 0 { "10.0.0.3" } else { "10.0.0.2" };
