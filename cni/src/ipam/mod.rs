@@ -15,7 +15,8 @@
 //! - `keys/CONTAINER:INTERFACE`: a symbolic link whose text is the holder's addresses, made before
 //!   the leases and removed after them, so DEL reads no lease but its own.
 //! - `released.4`, `released.6`: the addresses given back, in order: the queue for giving out again.
-//! - `state`: the boot that all this is of, and which sets have no address left that was never used.
+//! - `state`: the boot that all this is of, which sets have no address left that was never used,
+//!   and how many leases have keys: where all have, a holder without a key has no lease.
 //!
 //! [`allocator`] chooses and touches no file, [`store`] keeps the files and chooses nothing.
 
@@ -23,6 +24,7 @@ pub mod allocator;
 mod clock;
 mod delegate;
 mod released;
+mod state;
 mod store;
 mod view;
 
@@ -143,6 +145,7 @@ impl Network {
         for (number, (set, chosen)) in self.config.sets.iter().zip(choices).enumerate() {
             store.remember(number, set, &chosen);
         }
+        store.finish(addresses.len());
         Ok(addresses.into_iter().filter_map(|address| self.assigned(address)).collect())
     }
 
@@ -190,7 +193,7 @@ impl Network {
     /// # Errors
     /// The directory cannot be used.
     pub fn release(&self, holder: Holder<'_>) -> Result<Vec<IpAddr>, IpamError> {
-        let Some(store) = Store::open_existing(&self.directory)? else { return Ok(Vec::new()) };
+        let Some(mut store) = Store::open_existing(&self.directory)? else { return Ok(Vec::new()) };
         store.release(holder, Uptime::now())
     }
 
@@ -200,7 +203,7 @@ impl Network {
     /// # Errors
     /// The directory cannot be used.
     pub fn give_back(&self, holder: Holder<'_>) -> Result<(), IpamError> {
-        let Some(store) = Store::open_existing(&self.directory)? else { return Ok(()) };
+        let Some(mut store) = Store::open_existing(&self.directory)? else { return Ok(()) };
         store.release(holder, Uptime::ZERO).map(drop)
     }
 
@@ -226,7 +229,7 @@ impl Network {
     /// # Errors
     /// The first lease that could not be taken back; the others are.
     pub fn collect(&self, mut stale: impl FnMut(&Lease) -> bool) -> Result<Vec<Lease>, IpamError> {
-        let Some(store) = Store::open_existing(&self.directory)? else { return Ok(Vec::new()) };
+        let Some(mut store) = Store::open_existing(&self.directory)? else { return Ok(Vec::new()) };
         let mut failed = None;
         let mut freed = Vec::new();
         for mut lease in store.leases()? {

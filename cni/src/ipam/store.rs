@@ -14,15 +14,11 @@ use crate::hash::digest;
 use crate::ipam::allocator::Choice;
 use crate::ipam::clock::Uptime;
 use crate::ipam::released::{Released, ReleasedFile};
+use crate::ipam::state::{Found, State};
 use crate::ipam::{Holder, IpamError};
 
 /// Between container id and interface, as the reference writes it on every system.
 const LINE_BREAK: &str = "\r\n";
-const STATE_MAGIC: &[u8; 8] = b"twilsta1";
-/// Sets whose use is remembered; the walk of further ones starts anew each time.
-const STATE_SETS: usize = 8;
-const BOOT_LENGTH: usize = 36;
-const STATE_SIZE: usize = 8 + BOOT_LENGTH + 4 + 8 * STATE_SETS;
 /// NAME_MAX.
 const LONGEST_NAME: usize = 255;
 
@@ -52,6 +48,11 @@ impl Lease {
         })
     }
 
+    /// Whose it is.
+    pub fn holder(&self) -> Holder<'_> {
+        Holder { container_id: &self.container_id, interface: &self.interface }
+    }
+
     /// Whether it is this holder's; old leases name the container alone.
     pub fn is_of(&self, holder: Holder<'_>) -> bool {
         self.container_id == holder.container_id
@@ -70,13 +71,6 @@ pub(crate) struct Store {
     directory: PathBuf,
     _lock: Flock<File>,
     state: State,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-struct State {
-    boot: [u8; BOOT_LENGTH],
-    /// Per set, a digest of the ranges that have no address left that was never used; 0: unknown.
-    used_up: [u64; STATE_SETS],
 }
 
 /// Names what failed.
@@ -126,29 +120,32 @@ impl Store {
     }
 
     fn with(directory: &Path, lock: Flock<File>) -> Result<Self, IpamError> {
-        let boot = boot().map_err(failed("read", Path::new("/proc/sys/kernel/random/boot_id")))?;
-        let state = State::read(&directory.join(".twill/state"));
-        let fresh = State { boot, used_up: [0; STATE_SETS] };
-        let mut store = Self {
-            directory: directory.to_owned(),
-            _lock: lock,
-            state: state.clone().unwrap_or_else(|| fresh.clone()),
+        let own = directory.join(".twill");
+        let path = own.join("state");
+        let opened = match State::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let keys = own.join("keys");
+                fs::create_dir_all(&keys).map_err(failed("create directory", &keys))?;
+                State::open(&path)
+            }
+            opened => opened,
         };
-        match state {
-            Some(state) if state.boot == boot => {}
-            Some(_) => {
+        let (state, found) = opened.map_err(failed("open", &path))?;
+        let store = Self { directory: directory.to_owned(), _lock: lock, state };
+        match found {
+            Found::Current => {}
+            Found::EarlierBoot => {
                 store.forget_boot()?;
-                store.state = fresh;
-                store.write_state()?;
+                store.save()?;
             }
             // First use: leases that the reference made are of running pods.
-            None => {
-                let keys = store.directory.join(".twill/keys");
-                fs::create_dir_all(&keys).map_err(failed("create directory", &keys))?;
-                store.write_state()?;
-            }
+            Found::Nothing => store.save()?,
         }
         Ok(store)
+    }
+
+    fn save(&self) -> Result<(), IpamError> {
+        self.state.save().map_err(failed("write", &self.own("state")))
     }
 
     /// No pod of an earlier boot lives, and nobody remembers its address.
@@ -217,6 +214,9 @@ impl Store {
         let linked = symlink(&text, &key).or_else(|error| match error.kind() {
             // Of an ADD that was killed before its leases.
             ErrorKind::AlreadyExists => fs::remove_file(&key).and_then(|()| symlink(&text, &key)),
+            ErrorKind::NotFound => {
+                fs::create_dir_all(self.own("keys")).and_then(|()| symlink(&text, &key))
+            }
             _ => Err(error),
         });
         linked.map_err(failed("write", &key))?;
@@ -255,33 +255,65 @@ impl Store {
 
     /// Takes back all that is the holder's.
     pub(crate) fn release(
-        &self,
+        &mut self,
         holder: Holder<'_>,
         time: Uptime,
     ) -> Result<Vec<IpAddr>, IpamError> {
-        let mut own = self.addresses_by_key(holder);
+        let own = self.addresses_by_key(holder);
         if own.is_empty() {
-            // Not ours, or half made: the leases themselves are asked, as the reference does.
-            let leases = self.leases()?.into_iter();
-            own = leases.filter(|lease| lease.is_of(holder)).map(|lease| lease.address).collect();
+            return self.release_by_leases(holder, time);
         }
         for address in &own {
             self.remove_lease(*address, time)?;
         }
-        let key = self.key_path(holder);
-        unless_missing(fs::remove_file(&key)).map_err(failed("remove", &key))?;
+        self.remove_key(holder)?;
+        self.state.set_keyed(self.state.keyed().saturating_sub(own.len()));
+        self.save()?;
         Ok(own)
     }
 
-    /// Takes back one lease.
-    pub(crate) fn free(&self, lease: &Lease, time: Uptime) -> Result<(), IpamError> {
-        self.remove_lease(lease.address, time)?;
-        let holder = Holder { container_id: &lease.container_id, interface: &lease.interface };
-        if self.addresses_by_key(holder).is_empty() {
-            let key = self.key_path(holder);
-            unless_missing(fs::remove_file(&key)).map_err(failed("remove", &key))?;
+    /// Asks the leases themselves, as the reference does, unless all of them have keys: the second
+    /// DEL of a pod is as common as the first.
+    fn release_by_leases(
+        &mut self,
+        holder: Holder<'_>,
+        time: Uptime,
+    ) -> Result<Vec<IpAddr>, IpamError> {
+        let count = count_leases(&self.directory).map_err(failed("list", &self.directory))?;
+        if count == self.state.keyed() {
+            self.remove_key(holder)?;
+            return Ok(Vec::new());
         }
-        Ok(())
+        let mut freed = Vec::new();
+        let mut keyed = 0;
+        for lease in self.leases()? {
+            if lease.is_of(holder) {
+                self.remove_lease(lease.address, time)?;
+                freed.push(lease.address);
+            } else if self.addresses_by_key(lease.holder()).contains(&lease.address) {
+                keyed += 1;
+            }
+        }
+        self.remove_key(holder)?;
+        self.state.set_keyed(keyed);
+        self.save()?;
+        Ok(freed)
+    }
+
+    fn remove_key(&self, holder: Holder<'_>) -> Result<(), IpamError> {
+        let key = self.key_path(holder);
+        unless_missing(fs::remove_file(&key)).map_err(failed("remove", &key))
+    }
+
+    /// Takes back one lease.
+    pub(crate) fn free(&mut self, lease: &Lease, time: Uptime) -> Result<(), IpamError> {
+        let keyed = self.addresses_by_key(lease.holder()).contains(&lease.address);
+        self.remove_lease(lease.address, time)?;
+        if self.addresses_by_key(lease.holder()).is_empty() {
+            self.remove_key(lease.holder())?;
+        }
+        self.state.set_keyed(self.state.keyed().saturating_sub(usize::from(keyed)));
+        self.save()
     }
 
     /// First the record, then the lease: in between the address is held, not free too soon.
@@ -325,37 +357,32 @@ impl Store {
 
     /// Whether the walk of this set found nothing the last time.
     pub(crate) fn used_up(&self, set: usize, ranges: &[Range]) -> bool {
-        self.state.used_up.get(set).is_some_and(|digest| *digest == digest_of(ranges))
+        self.state.used_up(set, ranges)
     }
 
     /// Writes down where the next choice starts, as far as it can: losing it costs a longer walk,
     /// nothing else.
     pub(crate) fn remember(&mut self, set: usize, ranges: &[Range], chosen: &Chosen) {
-        let digest = match chosen.choice {
-            Choice::Requested(_) => return,
+        match chosen.choice {
+            Choice::Requested(_) => {}
             Choice::Unused(address) => {
                 let path = self.directory.join(format!("last_reserved_ip.{set}"));
                 let _ = overwrite(&path, address.to_string().as_bytes());
-                0
+                self.state.set_used_up(set, ranges, false);
             }
             Choice::Reused(address) => {
                 let held = |address| self.lease_path(address).exists();
                 let file = self.released_file(address.is_ipv6());
                 let _ = file.take(&chosen.released, address, held);
-                digest_of(ranges)
+                self.state.set_used_up(set, ranges, true);
             }
-        };
-        if let Some(used_up) = self.state.used_up.get_mut(set)
-            && *used_up != digest
-        {
-            *used_up = digest;
-            let _ = self.write_state();
         }
     }
 
-    fn write_state(&self) -> Result<(), IpamError> {
-        let path = self.own("state");
-        overwrite(&path, &self.state.encode()).map_err(failed("write", &path))
+    /// Counts what was reserved, and writes down all that was remembered.
+    pub(crate) fn finish(&mut self, reserved: usize) {
+        self.state.set_keyed(self.state.keyed() + reserved);
+        let _ = self.state.save();
     }
 }
 
@@ -371,6 +398,16 @@ fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
         file.set_len(length)?;
     }
     Ok(())
+}
+
+/// How many leases a directory has; their texts are not read.
+fn count_leases(directory: &Path) -> io::Result<usize> {
+    let mut count = 0;
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        count += usize::from(name.to_str().is_some_and(|name| name.parse::<IpAddr>().is_ok()));
+    }
+    Ok(count)
 }
 
 /// The leases in a directory, unlocked.
@@ -394,44 +431,4 @@ pub(crate) fn leases_of(directory: &Path) -> io::Result<Vec<Lease>> {
         }
     }
     Ok(leases)
-}
-
-fn boot() -> io::Result<[u8; BOOT_LENGTH]> {
-    let mut bytes = [0; BOOT_LENGTH];
-    for (to, from) in bytes.iter_mut().zip(crate::boot::id()?.bytes()) {
-        *to = from;
-    }
-    Ok(bytes)
-}
-
-impl State {
-    fn read(path: &Path) -> Option<Self> {
-        let bytes: [u8; STATE_SIZE] = fs::read(path).ok()?.try_into().ok()?;
-        let (magic, rest) = bytes.split_first_chunk::<8>()?;
-        let (boot, rest) = rest.split_first_chunk::<BOOT_LENGTH>()?;
-        let mut used_up = [0; STATE_SETS];
-        for (to, from) in used_up.iter_mut().zip(rest.get(4..)?.chunks_exact(8)) {
-            *to = u64::from_le_bytes(from.try_into().ok()?);
-        }
-        (magic == STATE_MAGIC).then_some(Self { boot: *boot, used_up })
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(STATE_SIZE);
-        bytes.extend_from_slice(STATE_MAGIC);
-        bytes.extend_from_slice(&self.boot);
-        bytes.extend_from_slice(&[0; 4]);
-        for digest in self.used_up {
-            bytes.extend_from_slice(&digest.to_le_bytes());
-        }
-        bytes
-    }
-}
-
-/// Never 0, and another for other ranges.
-fn digest_of(ranges: &[Range]) -> u64 {
-    let text = |address: Option<IpAddr>| address.map(|a| a.to_string()).unwrap_or_default();
-    let bounds = |range: &Range| [Some(range.first), Some(range.last), range.gateway].map(text);
-    let parts: Vec<String> = ranges.iter().flat_map(bounds).collect();
-    digest(&parts.iter().map(String::as_str).collect::<Vec<_>>()) | 1
 }
