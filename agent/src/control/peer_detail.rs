@@ -77,6 +77,9 @@ fn in_use(agreed: &Negotiated) -> Vec<String> {
     if !agreed.graceful_restart.is_empty() {
         used.push(format!("graceful restart ({})", families(agreed.graceful_restart).join(", ")));
     }
+    if agreed.graceful_notification {
+        used.push("graceful restart on NOTIFICATION".to_owned());
+    }
     if agreed.peer_restarted {
         used.push("the peer said that it had restarted".to_owned());
     }

@@ -165,6 +165,7 @@ pub(crate) fn established(name: &str) -> PeerStatus {
         open,
         route_refresh: true,
         graceful_restart: Families::ALL,
+        graceful_notification: false,
         peer_restarted: false,
         end_of_rib: Families::ALL,
         retained: Families::NONE,

@@ -176,6 +176,9 @@ pub struct PeerConfig {
     pub next_hops: Vec<IpAddr>,
     /// After a restart, whether its End-of-RIB is waited for.
     pub awaited: bool,
+    /// Whether we offer that a NOTIFICATION or the hold timer does not end forwarding (RFC 8538).
+    /// Off, as in `docs/decisions/0023`: a peer that falls silent loses its routes at hold time.
+    pub graceful_notification: bool,
 }
 
 impl PeerConfig {
@@ -200,6 +203,7 @@ impl PeerConfig {
             max_prefixes: None,
             next_hops: Vec::new(),
             awaited: true,
+            graceful_notification: false,
         }
     }
 
@@ -298,6 +302,14 @@ impl PeerConfig {
     #[must_use]
     pub fn not_awaited(mut self) -> PeerConfig {
         self.awaited = false;
+        self
+    }
+
+    /// NOTIFICATION and hold timer do not end forwarding, where the peer offers it as well
+    /// (RFC 8538).
+    #[must_use]
+    pub fn graceful_notification(mut self) -> PeerConfig {
+        self.graceful_notification = true;
         self
     }
 

@@ -97,6 +97,9 @@ pub struct RestartingSide {
     /// F: families whose routes we found in the kernel. Besides, F is set for what an earlier
     /// session of this process carried, because then nothing was restarted.
     pub forwarding: Families,
+    /// N: a NOTIFICATION, or the hold timer, is no reason to stop forwarding, where the peer says
+    /// so as well (RFC 8538). Without it a peer that falls silent loses its routes at once.
+    pub notification: bool,
 }
 
 /// What both sides agreed on.
@@ -118,6 +121,8 @@ pub struct Negotiated {
     /// Families whose End-of-RIB the peer will send: all, where it sent the capability at all,
     /// since it may list no family and yet send the marker (RFC 4724 section 3).
     pub end_of_rib: Families,
+    /// N bit of both sides: only a Hard Reset ends forwarding (RFC 8538).
+    pub graceful_notification: bool,
     /// R bit: the peer has restarted itself; do not wait for its End-of-RIB.
     pub peer_restarted: bool,
     /// Of the families held as stale, those whose F bit the peer sent: they stay until its

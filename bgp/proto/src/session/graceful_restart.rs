@@ -1,17 +1,22 @@
 //! Graceful restart (RFC 4724), the helper's memory: which families of a lost peer are kept as
-//! stale, and until when.
+//! stale, and until when; and RFC 8538, which widens what counts as a restart.
 //!
 //! ```text
 //! connection breaks -> keep, for the restart time that the peer announced
 //!   peer is back    -> keep what it preserved (F), until its End-of-RIB or for STALE_PATH_TIME
 //!   breaks again    -> forget what is still stale, keep the rest anew
 //! ```
+//!
+//! Where both sides sent the N bit, a NOTIFICATION and the hold timer end the session as a broken
+//! connection does, and a Hard Reset (Cease, subcode 9) is what ends forwarding: received, or sent
+//! because we are told to stay down. A configuration that bounces a session ends it for us, too:
+//! what the peer sent under the old one may mean another thing under the new one.
 
 use std::time::Duration;
 
-use super::Negotiated;
+use super::{DownReason, Negotiated};
 use crate::types::Families;
-use crate::wire::{Capability, Open};
+use crate::wire::{Capability, Cease, Open};
 
 /// How long the routes of a returned peer stay stale while its End-of-RIB does not come: the
 /// bound on what RFC 4724 section 4.2 lets a receiver keep.
@@ -22,6 +27,8 @@ pub const STALE_PATH_TIME: Duration = Duration::from_secs(360);
 pub(super) struct RestartOffer {
     /// R.
     pub(super) restarted: bool,
+    /// N.
+    pub(super) notification: bool,
     /// How long to keep its routes.
     pub(super) restart_time: Duration,
     /// Listed.
@@ -34,10 +41,11 @@ pub(super) struct RestartOffer {
 /// (RFC 4724 section 3).
 pub(super) fn offer_of(open: &Open) -> Option<RestartOffer> {
     open.capabilities.iter().rev().find_map(|capability| match capability {
-        Capability::GracefulRestart { restarted, restart_time, families, .. } => {
+        Capability::GracefulRestart { restarted, notification, restart_time, families } => {
             let listed = families.iter();
             Some(RestartOffer {
                 restarted: *restarted,
+                notification: *notification,
                 restart_time: *restart_time,
                 families: listed.clone().map(|entry| entry.family).collect(),
                 forwarding: listed
@@ -48,6 +56,21 @@ pub(super) fn offer_of(open: &Open) -> Option<RestartOffer> {
         }
         _ => None,
     })
+}
+
+/// Whether a session that ended for `reason` ended as a restart does; `for_good`: we stay down.
+pub(super) fn is_graceful(reason: &DownReason, agreed: &Negotiated, for_good: bool) -> bool {
+    match reason {
+        DownReason::Tcp(_) | DownReason::Replaced => true,
+        DownReason::Reconfigured(_) | DownReason::Leaving => false,
+        DownReason::Received(notification) | DownReason::Sent { notification, .. } => {
+            agreed.graceful_notification && !notification.is_hard_reset()
+        }
+        DownReason::Local(cease) => {
+            agreed.graceful_notification && !for_good && *cease != Cease::HardReset
+        }
+        DownReason::HoldTimer(_) => agreed.graceful_notification,
+    }
 }
 
 /// What is kept of a session whose connection broke, and for how long.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::backoff::{Jitter, backoff};
 use super::connection::{Connection, Established, OpenSent, Slots};
-use super::graceful_restart::kept_after_loss;
+use super::graceful_restart::{is_graceful, kept_after_loss};
 use super::negotiation::our_open;
 use super::refusal::Refused;
 use super::timer::{Timer, Timers};
@@ -374,13 +374,15 @@ impl Session {
         self.set_jittered(Timer::IdleHold, now, wait);
     }
 
-    /// Established is over. A connection that broke, or that a restarted peer replaced, leaves its
-    /// routes as stale; so does our own leaving, since we go on forwarding.
+    /// Established is over. What ended it gracefully leaves the peer's routes as stale; so does our
+    /// own leaving, since we go on forwarding.
     pub(super) fn lost(&mut self, lost: &Established, reason: DownReason, now: Instant) {
         self.forget_stale(self.stale);
         let (kept, time) = match &reason {
-            DownReason::Tcp(_) | DownReason::Replaced => kept_after_loss(&lost.agreed),
             DownReason::Leaving => (lost.agreed.codec.families, self.own_restart_time()),
+            reason if is_graceful(reason, &lost.agreed, self.phase == Phase::Stopped) => {
+                kept_after_loss(&lost.agreed)
+            }
             _ => (Families::NONE, Duration::ZERO),
         };
         if !kept.is_empty() {
@@ -389,6 +391,21 @@ impl Session {
         }
         self.remember(reason.clone(), now);
         self.act(Action::Down(reason, Retained { families: kept }));
+    }
+
+    /// What the peer is told where we stay down: it would keep our routes otherwise (RFC 8538
+    /// section 3).
+    fn hardened(&self, connection: &Connection, notification: &Notification) -> Notification {
+        match connection {
+            Connection::Established(state)
+                if state.agreed.graceful_notification
+                    && self.phase == Phase::Stopped
+                    && !notification.is_hard_reset() =>
+            {
+                Notification::hard_reset(notification)
+            }
+            _ => notification.clone(),
+        }
     }
 
     fn own_restart_time(&self) -> Duration {
@@ -425,7 +442,8 @@ impl Session {
                 continue;
             }
             if let Some(notification) = say.filter(|_| connection.is_open()) {
-                self.send(direction, Message::Notification(notification.clone()));
+                let said = self.hardened(&connection, notification);
+                self.send(direction, Message::Notification(said));
             }
             self.act(Action::Close(direction));
             if let Connection::Established(lost) = connection {

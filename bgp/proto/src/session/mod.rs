@@ -36,7 +36,7 @@
 //! | `fault` | what the peer is told |
 //!
 //! RFCs: 4271 sections 6 and 8, 6608 (FSM errors), 5492 (capabilities), 6793 (four-octet AS),
-//! 6286 (identifiers), 4724 (graceful restart), 4486 and 9003 (Cease), 2918 (refresh).
+//! 6286 (identifiers), 4724 and 8538 (graceful restart), 4486 and 9003 (Cease), 2918 (refresh).
 //! Mandatory parts of section 8 only: of the optional session attributes DampPeerOscillations,
 //! IdleHoldTimer and PassiveTcpEstablishment are built; DelayOpen, TrackTcpState,
 //! SendNOTIFICATIONwithoutOPEN and the optional collision detection in Established are not.

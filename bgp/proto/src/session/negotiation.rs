@@ -33,7 +33,7 @@ fn restart_capability(families: Families, side: RestartingSide, carried: Familie
     let forwarding = |family| side.forwarding.contains(family) || carried.contains(family);
     Capability::GracefulRestart {
         restarted: side.restarted,
-        notification: false,
+        notification: side.notification,
         restart_time: side.restart_time,
         families: families
             .iter()
@@ -63,7 +63,10 @@ pub(super) fn negotiate(
     if families.is_empty() {
         return Err(fault::no_common_family(ours, theirs));
     }
-    let restart = offer_of(sent).and(offer_of(&open));
+    let our_restart = offer_of(sent);
+    let restart = our_restart.and(offer_of(&open));
+    let both_notify = our_restart.is_some_and(|ours| ours.notification)
+        && restart.is_some_and(|theirs| theirs.notification);
     Ok(Negotiated {
         direction,
         codec: Codec {
@@ -77,6 +80,7 @@ pub(super) fn negotiate(
         route_refresh: open.capabilities.contains(&Capability::RouteRefresh),
         graceful_restart: restart.map_or(Families::NONE, |offer| offer.families.and(families)),
         end_of_rib: restart.map_or(Families::NONE, |_| families),
+        graceful_notification: both_notify,
         peer_restarted: restart.is_some_and(|offer| offer.restarted),
         retained: Families::NONE,
         open,

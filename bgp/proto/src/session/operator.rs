@@ -14,15 +14,16 @@ impl SessionConfig {
     /// `None` where nothing has to bounce. Who dials, the back-off, and the R and F bits of
     /// OPENs to come change without a bounce.
     pub fn bounces(&self, new: &SessionConfig) -> Option<String> {
-        let restart_time =
-            |config: &SessionConfig| config.graceful_restart.map(|side| side.restart_time);
+        let restart = |config: &SessionConfig| {
+            config.graceful_restart.map(|side| (side.restart_time, side.notification))
+        };
         let differences = [
             ("local AS", self.local_asn != new.local_asn),
             ("peer AS", self.peer_asn != new.peer_asn),
             ("router id", self.router_id != new.router_id),
             ("hold time", self.hold_time != new.hold_time),
             ("families", self.families != new.families),
-            ("graceful restart", restart_time(self) != restart_time(new)),
+            ("graceful restart", restart(self) != restart(new)),
         ];
         let changed: Vec<&str> =
             differences.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect();
@@ -45,10 +46,10 @@ impl Session {
     /// Event 2.
     pub(super) fn stop(&mut self, cease: Cease, now: Instant) {
         let notification = Notification::cease(&cease);
+        self.phase = Phase::Stopped;
         self.close_all(&DownReason::Local(cease), Some(&notification), now);
         self.forget_stale(self.stale);
         self.forget_failures();
-        self.phase = Phase::Stopped;
     }
 
     /// Event 8.

@@ -280,6 +280,7 @@ impl Core {
                 restart_time,
                 restarted: self.deferral.over().is_none(),
                 forwarding: self.settings.preserved,
+                notification: peer.graceful_notification,
             }),
         }
     }

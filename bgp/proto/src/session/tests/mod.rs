@@ -3,6 +3,7 @@
 mod chaos;
 mod collisions;
 mod damping;
+mod notifications;
 mod property;
 mod restarts;
 mod scripted;
@@ -48,8 +49,18 @@ pub(super) fn config(id: u8) -> SessionConfig {
 /// found all routes in the kernel.
 pub(super) fn graceful(id: u8, restarted: bool) -> SessionConfig {
     let forwarding = if restarted { Families::ALL } else { Families::NONE };
-    let side = RestartingSide { restart_time: Duration::from_secs(120), restarted, forwarding };
+    let restart_time = Duration::from_secs(120);
+    let side = RestartingSide { restart_time, restarted, forwarding, notification: false };
     SessionConfig { graceful_restart: Some(side), ..config(id) }
+}
+
+/// As [`graceful`], with the N bit.
+pub(super) fn notifying(id: u8, restarted: bool) -> SessionConfig {
+    let mut config = graceful(id, restarted);
+    if let Some(side) = &mut config.graceful_restart {
+        side.notification = true;
+    }
+    config
 }
 
 /// The OPEN of a router so configured.

@@ -102,7 +102,12 @@ fn a_peer_that_stays_away_is_forgotten_after_its_restart_time() {
 
 #[test]
 fn a_family_that_returns_without_its_forwarding_state_is_forgotten_at_once() {
-    let side = RestartingSide { restart_time: 120 * SECOND, restarted: true, forwarding: V4 };
+    let side = RestartingSide {
+        restart_time: 120 * SECOND,
+        restarted: true,
+        forwarding: V4,
+        notification: false,
+    };
     let b = SessionConfig { graceful_restart: Some(side), ..graceful(2, true) };
     let mut world = after_restart(b, 3 * SECOND);
     world.wait_established(SECOND);
