@@ -12,6 +12,9 @@ use crate::source::Snapshot;
 /// Of the errors of sessions, how many are shown.
 const NEWEST_ERRORS: usize = 5;
 
+/// Of problems of one kind, how many are shown: a partition takes hundreds of sessions.
+const OF_A_KIND: usize = 10;
+
 /// What a status is made of.
 pub(super) struct Parts<'a> {
     pub(super) snapshot: &'a Snapshot,
@@ -84,29 +87,37 @@ fn problems(parts: &Parts<'_>) -> Vec<String> {
     problems.extend(config.problems.iter().cloned());
     problems.extend(control.clone());
     problems.extend(host.problems.iter().cloned());
-    problems.extend(config.problems.iter().cloned());
     problems.extend(fib.problems.iter().cloned());
+    let told = problems.clone();
     let missing = fib.missing.iter().map(|route| match &route.reason {
         Some(reason) => format!("route {} is missing: {reason}", route.prefix),
         None => format!("route {} is missing; see `twill fib`", route.prefix),
     });
     // A reason that the owner of the routes has told as a problem already is not told twice.
-    for line in missing {
-        if !problems.iter().any(|problem| line.ends_with(problem.as_str())) {
-            problems.push(line);
-        }
-    }
-    problems.extend(fib.unexpected.iter().map(|route| {
+    let untold = missing.filter(|line| !told.iter().any(|problem| line.ends_with(problem)));
+    some(&mut problems, untold, "missing routes: see `twill fib`");
+    let unexpected = fib.unexpected.iter().map(|route| {
         format!("route {} should not be in the kernel, and is about to go", route.prefix)
-    }));
+    });
+    some(&mut problems, unexpected, "unexpected routes: see `twill fib`");
     let mut down: Vec<&PeerStatus> =
         peers.iter().filter(|peer| peer.state != State::Established).collect();
     down.sort_by_key(|peer| &peer.config.name);
-    problems.extend(down.into_iter().map(|peer| {
+    let sessions = down.into_iter().map(|peer| {
         let why = view::down_because(peer).unwrap_or_default();
         format!("no session with {}: {why}", peer.config.name)
-    }));
+    });
+    some(&mut problems, sessions, "sessions that are down: see `twill peers`");
     problems
+}
+
+/// Adds the first few, and how many there are more.
+fn some(problems: &mut Vec<String>, mut lines: impl Iterator<Item = String>, more: &str) {
+    problems.extend(lines.by_ref().take(OF_A_KIND));
+    let left = lines.count();
+    if left > 0 {
+        problems.push(format!("{left} more {more}"));
+    }
 }
 
 /// The newest first, each peer's last.
@@ -125,4 +136,17 @@ fn last_errors(peers: &[PeerStatus]) -> Vec<api::PeerError> {
             error: view::words(error),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_problems_of_a_kind_are_counted() {
+        let mut problems = vec!["first".to_owned()];
+        some(&mut problems, (0..OF_A_KIND + 3).map(|number| number.to_string()), "of them");
+        assert_eq!(problems.len(), 1 + OF_A_KIND + 1);
+        assert_eq!(problems.last().unwrap(), "3 more of them");
+    }
 }
