@@ -136,11 +136,6 @@ impl Feed {
         if self.batches.is_closed() { Flushed::Closed } else { Flushed::Everything }
     }
 
-    /// Whether the subscriber has taken all there was.
-    pub(crate) fn was_taken(&self) -> bool {
-        self.pending.is_empty() && self.batches.capacity() == self.batches.max_capacity()
-    }
-
     /// Completes when the subscriber has room again, or is gone.
     pub(crate) fn room(&self) -> impl Future<Output = ()> + Send + use<> {
         let sender = self.batches.clone();

@@ -50,10 +50,6 @@ const COMMANDS: usize = 64;
 /// Notices that a slow listener may be behind before it loses the oldest.
 const NOTICES: usize = 1024;
 
-/// How long the word that the first exchange is complete waits for subscribers that have not
-/// taken all routes of it.
-const SUBSCRIBERS_PATIENCE: Duration = Duration::from_secs(2);
-
 /// How the speaker ends.
 #[derive(Debug, Clone)]
 pub(crate) enum Ending {
@@ -94,9 +90,6 @@ pub(crate) struct Core {
     deferral: Deferral,
     /// What [`Subscription`](crate::Subscription)s are told in order with the changes.
     synced: Readiness,
-    /// The deferral is over, and everyone was told of it but the watchers of readiness, who hear
-    /// of it at this time at the latest.
-    publish_by: Option<Instant>,
     notices: broadcast::Sender<Notice>,
     readiness: watch::Sender<Readiness>,
 }
@@ -156,7 +149,6 @@ impl Core {
             rooms: FuturesUnordered::new(),
             deferral,
             synced: Readiness::Waiting,
-            publish_by: None,
             notices,
             readiness,
         };
@@ -170,8 +162,7 @@ impl Core {
         let mut news = Vec::with_capacity(NEWS_AT_ONCE);
         loop {
             self.settle().await;
-            let deadline = [self.deferral.poll_timeout(), self.publish_by];
-            let deadline = deadline.into_iter().flatten().min();
+            let deadline = self.deferral.poll_timeout();
             if let Some(deadline) = deadline
                 && timer.deadline().into_std() != deadline
             {
@@ -211,7 +202,6 @@ impl Core {
         self.judge_deferral().await;
         self.transmit();
         self.feed_all();
-        self.publish_readiness();
     }
 
     async fn obey(&mut self, command: Command) {
@@ -254,23 +244,13 @@ impl Core {
         }
         let Some(by_timer) = self.deferral.over() else { return };
         self.synced = Readiness::InSync { by_timer };
-        self.publish_by = Some(Instant::now() + SUBSCRIBERS_PATIENCE);
+        self.readiness.send_replace(self.synced);
         tracing::info!(by_timer, "the first exchange with peers is complete");
         self.rib.release_end_of_rib();
         self.all_may_send();
         let keys: Vec<PeerKey> = self.by_address.values().copied().collect();
         for key in keys {
             self.tell(key, Control::RestartOver).await;
-        }
-    }
-
-    /// Watchers of readiness hear of it only once every subscriber has taken the routes of the
-    /// first exchange, since they sweep by it what no route stands for.
-    fn publish_readiness(&mut self) {
-        let Some(by) = self.publish_by else { return };
-        if by <= Instant::now() || self.feeds.values().all(Feed::was_taken) {
-            self.publish_by = None;
-            self.readiness.send_replace(self.synced);
         }
     }
 

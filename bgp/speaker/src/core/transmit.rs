@@ -154,12 +154,10 @@ impl Core {
     /// Hands changes to subscribers with room.
     pub(super) fn feed_all(&mut self) {
         let readiness = self.synced;
-        let publishing = self.publish_by.is_some();
         let mut rooms = Vec::new();
         self.feeds.retain(|&id, feed| {
             let flushed = if feed.waiting { Flushed::NoRoom } else { feed.flush(readiness) };
-            let behind = flushed == Flushed::NoRoom || (publishing && !feed.was_taken());
-            if behind && !feed.waiting && flushed != Flushed::Closed {
+            if flushed == Flushed::NoRoom && !feed.waiting {
                 feed.waiting = true;
                 let room = feed.room();
                 rooms.push(Box::pin(async move {
