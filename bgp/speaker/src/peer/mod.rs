@@ -244,9 +244,11 @@ impl Task {
             Control::Configure { config, session, bounce } => {
                 self.configure(config, session, bounce);
             }
+            Control::Reset if self.over_limit => self.start(),
+            // Not to be dialled again at once: the new connection would overtake our last words,
+            // and a peer that helps restarts would take it for one.
             Control::Reset => {
                 self.handle(Event::Reset(Cease::AdministrativeReset(String::new())));
-                self.start();
             }
             Control::AskAgain(families) => self.ask_again(families),
             Control::TooManyPrefixes { restart_after } => {

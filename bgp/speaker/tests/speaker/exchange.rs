@@ -1,5 +1,7 @@
 //! Two speakers over real TCP: routes of both families in one session, collisions, refresh.
 
+use std::time::Duration;
+
 use crate::common::{address6, asn, connect, named, next_hop, node, prefix};
 use twill_bgp::proto::session::State;
 use twill_bgp::{Readiness, RouteQuery, RouteSelection};
@@ -97,10 +99,32 @@ async fn a_hard_reset_bounces_and_comes_back() {
     assert!(b.handle.reset("node-1", false).await.unwrap());
     let back =
         |status: &twill_bgp::PeerStatus| status.flaps == 1 && status.state == State::Established;
-    let on_a = a.shows("node-2", "a new session", back).await;
-    let (_, why) = on_a.last_error.unwrap();
-    assert!(why.contains("Administrative Reset"), "{why}");
+    a.shows("node-2", "the reason", |status| {
+        status.last_error.as_ref().is_some_and(|(_, why)| why.contains("Administrative Reset"))
+    })
+    .await;
+    a.shows("node-2", "a new session", back).await;
     b.shows("node-1", "a new session", back).await;
+}
+
+/// A dial at once would overtake the NOTIFICATION, and a peer that helps restarts would take the
+/// new connection for one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hard_reset_lets_the_peer_hear_why_before_it_dials_again() {
+    let (a, b) = (node(1, 64512).await, node(2, 64513).await);
+    let patient = a.peer(&b).connect_retry(Duration::from_secs(5));
+    a.handle.set_peers(vec![patient]).await.unwrap();
+    b.handle.set_peers(vec![b.peer(&a).passive()]).await.unwrap();
+    a.reaches("node-2", State::Established).await;
+    b.reaches("node-1", State::Established).await;
+
+    assert!(a.handle.reset("node-2", false).await.unwrap());
+    a.reaches("node-2", State::Idle).await;
+    b.shows("node-1", "our words", |status| {
+        status.last_error.as_ref().is_some_and(|(_, error)| error.contains("Administrative Reset"))
+    })
+    .await;
+    a.reaches("node-2", State::Established).await;
 }
 
 #[tokio::test]
