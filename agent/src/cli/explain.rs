@@ -59,7 +59,7 @@ pub(super) fn render(answer: &Explanation, screen: &Screen) -> String {
 }
 
 fn route(route: &Route) -> String {
-    let mut text = format!("{} via {}", route.prefix, route.next_hop);
+    let mut text = format!("{} via {}", route.prefix, human::next_hop(route.next_hop));
     let path = human::as_path(&route.as_path);
     if !path.is_empty() {
         text.push_str(&format!(", AS path {path}"));

@@ -1,5 +1,6 @@
 //! Numbers and times as people read them.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::control::api::PathElement;
@@ -53,6 +54,11 @@ pub(crate) fn as_path(path: &[PathElement]) -> String {
         }
     };
     path.iter().map(element).collect::<Vec<_>>().join(" ")
+}
+
+/// A route's next hop: that of our own is whatever address faces the peer.
+pub(crate) fn next_hop(next_hop: IpAddr) -> String {
+    if next_hop.is_unspecified() { "self".to_owned() } else { next_hop.to_string() }
 }
 
 /// A number, or nothing.

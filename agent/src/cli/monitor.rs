@@ -61,6 +61,7 @@ fn words(event: &EventKind) -> (char, Paint, &'static str, String) {
         EventKind::Route { prefix, next_hop: Some(hop), from: Some(from), stale } => {
             let (sign, paint) = if *stale { ('~', Paint::Doubtful) } else { ('+', Paint::Good) };
             let stale = if *stale { ", stale" } else { "" };
+            let hop = human::next_hop(*hop);
             (sign, paint, "route", format!("{prefix} via {hop} from {from}{stale}"))
         }
         EventKind::Route { prefix, .. } => {

@@ -74,7 +74,7 @@ pub(super) fn render(routes: &[Route], screen: &Screen) -> String {
         table.row([
             sign(route),
             (&route.prefix).into(),
-            route.next_hop.into(),
+            human::next_hop(route.next_hop).into(),
             (&route.from).into(),
             human::optional(route.local_pref).into(),
             human::optional(route.med).into(),

@@ -203,7 +203,11 @@ fn kernel_differs(
     };
     let matched = kernel.prefix.parse::<Prefix>().ok();
     if let Some(matched) = matched.filter(|matched| matched.len() > route.prefix.len()) {
-        if kernel.protocol == "twill" {
+        // Connected subnets and static routes within a default route are as they should be;
+        // within another node's pods nobody else has a route.
+        let pods = owner(parts.snapshot, parts.address).is_some();
+        let usual = kernel.protocol == "kernel" || route.prefix.len() == 0;
+        if kernel.protocol == "twill" || (usual && !pods) {
             return None;
         }
         return Some(format!(
@@ -243,4 +247,188 @@ fn way(kernel: &api::KernelRoute) -> String {
     let hops: Vec<String> = kernel.next_hops.iter().map(|hop| format!("via {hop}")).collect();
     let devices: Vec<String> = kernel.devices.iter().map(|name| format!("dev {name}")).collect();
     [hops, devices].concat().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::testing::{address, entry, established, fib, fib_route, peer, snapshot};
+
+    fn kernel(prefix: &str, hop: Option<&str>, device: &str, protocol: &str) -> api::KernelRoute {
+        api::KernelRoute {
+            prefix: prefix.to_owned(),
+            kind: "unicast".to_owned(),
+            next_hops: hop.into_iter().map(address).collect(),
+            devices: vec![device.to_owned()],
+            source: None,
+            protocol: protocol.to_owned(),
+            metric: 116,
+            table: 254,
+        }
+    }
+
+    /// What is asked, and what everybody believes; a case changes what it is about.
+    struct Case {
+        address: &'static str,
+        route: Option<RouteEntry>,
+        peers: Vec<PeerStatus>,
+        fib: FibReport,
+        kernel: Result<api::KernelRoute, String>,
+        snapshot: Snapshot,
+    }
+
+    impl Default for Case {
+        fn default() -> Case {
+            Case {
+                address: "10.244.2.9",
+                route: Some(entry("10.244.2.0/24", "10.0.0.2", Some("node-b"))),
+                peers: vec![established("node-b"), peer("node-c")],
+                fib: fib(),
+                kernel: Ok(kernel("10.244.2.0/24", Some("10.0.0.2"), "eth0", "twill")),
+                snapshot: snapshot(),
+            }
+        }
+    }
+
+    /// The explanation must be reachable where no words are expected, and say each of them in a
+    /// contradiction of its own where some are.
+    fn check(case: Case, words: &[&str]) {
+        let answer = explain(Parts {
+            address: address(case.address),
+            route: case.route.as_ref(),
+            peers: &case.peers,
+            fib: &case.fib,
+            kernel: case.kernel,
+            snapshot: &case.snapshot,
+            now: SystemTime::now(),
+        });
+        assert_eq!(answer.contradictions.len(), words.len(), "{answer:#?}");
+        for (contradiction, words) in answer.contradictions.iter().zip(words) {
+            assert!(contradiction.contains(words), "{words:?} is not in {contradiction:?}");
+        }
+        let forwards = matches!(
+            answer.kernel.as_ref().map(|kernel| kernel.kind.as_str()),
+            Some("unicast" | "local")
+        );
+        assert_eq!(answer.reachable, words.is_empty() && forwards, "{answer:#?}");
+    }
+
+    fn without(mut fib: FibReport, prefix: &str) -> FibReport {
+        fib.installed.retain(|route| route.prefix.to_string() != prefix);
+        fib
+    }
+
+    #[test]
+    fn what_agrees_is_not_contradicted() {
+        check(Case::default(), &[]);
+        // A pod of this node, on the bridge.
+        check(
+            Case {
+                address: "10.244.1.5",
+                route: Some(entry("10.244.1.0/24", "0.0.0.0", None)),
+                kernel: Ok(kernel("10.244.1.0/24", None, "twill0", "twill")),
+                ..Case::default()
+            },
+            &[],
+        );
+        // The host itself, and a neighbour of which BGP says nothing.
+        let local = api::KernelRoute {
+            kind: "local".to_owned(),
+            ..kernel("10.0.0.1/32", None, "lo", "kernel")
+        };
+        check(Case { address: "10.0.0.1", route: None, kernel: Ok(local), ..Case::default() }, &[]);
+        let link = kernel("10.0.0.0/24", None, "eth0", "kernel");
+        check(Case { address: "10.0.0.2", route: None, kernel: Ok(link), ..Case::default() }, &[]);
+        let default = || Some(entry("0.0.0.0/0", "10.0.0.254", Some("tor")));
+        for kernel in [
+            kernel("10.0.0.0/24", None, "eth0", "kernel"),
+            kernel("10.0.0.2/32", Some("10.0.0.7"), "eth0", "static"),
+        ] {
+            let peers = vec![established("tor")];
+            let (address, route, kernel) = ("10.0.0.2", default(), Ok(kernel));
+            check(Case { address, route, peers, kernel, ..Case::default() }, &[]);
+        }
+        // Nowhere, and nobody said otherwise: no contradiction, and no way either.
+        let nowhere = Err("network is unreachable".to_owned());
+        check(
+            Case {
+                address: "192.0.2.1",
+                route: None,
+                fib: without(fib(), "0.0.0.0/0"),
+                kernel: nowhere,
+                ..Case::default()
+            },
+            &[],
+        );
+    }
+
+    #[test]
+    fn sessions_contradict() {
+        let away = |stale, peers| {
+            let mut route = entry("10.244.2.0/24", "10.0.0.2", Some("node-b"));
+            route.view.stale = stale;
+            Case { route: Some(route), peers, ..Case::default() }
+        };
+        check(away(true, vec![peer("node-b")]), &["kept while node-b is away"]);
+        check(away(true, vec![established("node-b")]), &["has not announced it again yet"]);
+        check(away(false, vec![]), &["is no peer any more"]);
+        let nobody = |peers| Case {
+            route: None,
+            peers,
+            fib: without(without(fib(), "10.244.2.0/24"), "0.0.0.0/0"),
+            kernel: Err("network is unreachable".to_owned()),
+            ..Case::default()
+        };
+        check(nobody(vec![]), &["node-b is not a peer of this node"]);
+        check(nobody(vec![peer("node-b")]), &["its session is Idle"]);
+        check(nobody(vec![established("node-b")]), &["`twill routes --all --peer node-b`"]);
+    }
+
+    #[test]
+    fn the_owner_of_the_routes_contradicts() {
+        let listed = |change: fn(&mut FibReport)| {
+            let mut fib = without(fib(), "10.244.2.0/24");
+            change(&mut fib);
+            Case { fib, kernel: Err("network is unreachable".to_owned()), ..Case::default() }
+        };
+        let route = || fib_route("10.244.2.0/24", Some("10.0.0.2"), "eth0");
+        check(
+            listed(|fib| {
+                let mut route = fib_route("10.244.2.0/24", Some("10.0.0.2"), "eth0");
+                route.reason = Some("no connected subnet".to_owned());
+                fib.missing.push(route);
+            }),
+            &["10.244.2.0/24 is not in the kernel: no connected subnet"],
+        );
+        let left = |unexpected: bool| {
+            let mut fib = without(fib(), "10.244.2.0/24");
+            if unexpected { &mut fib.unexpected } else { &mut fib.stale }.push(route());
+            Case { route: None, fib, ..Case::default() }
+        };
+        check(left(false), &["there is no route", "left from the run before"]);
+        check(left(true), &["there is no route", "should not be; it is about to go"]);
+        let mut speaks_only = Case { fib: FibReport::default(), ..Case::default() };
+        speaks_only.snapshot.dataplane.install = false;
+        check(speaks_only, &["dataplane.install: false"]);
+    }
+
+    #[test]
+    fn the_kernel_contradicts() {
+        let answers = |kernel| Case { kernel, ..Case::default() };
+        let ours = || kernel("10.244.2.0/24", Some("10.0.0.2"), "eth0", "twill");
+        for (answer, words) in [
+            (kernel("10.244.2.0/25", Some("10.0.0.7"), "eth0", "static"), "more specific than"),
+            (kernel("10.244.2.0/25", None, "docker0", "kernel"), "more specific than"),
+            (kernel("10.244.0.0/16", Some("10.0.0.7"), "eth0", "static"), "another table"),
+            (kernel("10.244.2.0/24", Some("10.0.0.7"), "eth0", "static"), "goes before ours"),
+            (kernel("10.244.2.0/24", Some("10.0.0.2"), "eth1", "static"), "goes before ours"),
+            (
+                api::KernelRoute { kind: "blackhole".to_owned(), next_hops: vec![], ..ours() },
+                "goes before ours",
+            ),
+        ] {
+            check(answers(Ok(answer)), &[words]);
+        }
+        check(answers(Err("permission denied".to_owned())), &["listed as installed, and yet"]);
+    }
 }

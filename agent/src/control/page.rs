@@ -169,7 +169,7 @@ fn routes(out: &mut String, parts: &Parts<'_>) -> std::fmt::Result {
             out,
             "<tr><td>{}<td>{}<td>{}{}<td>{}<td>{}<td>{}<td>{}",
             escape(&route.prefix),
-            route.next_hop,
+            human::next_hop(route.next_hop),
             escape(&route.from),
             if route.stale { " <span class=dim>stale</span>" } else { "" },
             escape(&human::as_path(&route.as_path)),

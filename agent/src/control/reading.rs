@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures::stream;
+use futures::{StreamExt, stream};
 use serde::Serialize;
 use twill_bgp::proto::types::Prefix;
 use twill_bgp::{PeerStatus, RouteEntry, RouteQuery, RouteSelection};
@@ -18,6 +18,9 @@ use twill_cni::config::{COOLDOWN, DATA_DIR};
 
 use super::answer::Failure;
 use super::{Shared, explain, ipam, lookup, status, view};
+
+/// Routes that are written at once.
+const PIECE: usize = 256;
 
 /// A question.
 #[derive(Debug, Clone)]
@@ -50,10 +53,7 @@ impl Reading {
                 json(&view::peer_whole(peer, &backend.snapshot(), now))
             }
             Reading::Routes(query) => {
-                if let Some(name) = &query.peer {
-                    find(&backend.speaker.peers().await?, name)?;
-                }
-                let entries = backend.speaker.routes(query.clone()).await?;
+                let entries = entries(shared, query).await?;
                 json(&entries.iter().map(view::route).collect::<Vec<_>>())
             }
             Reading::Fib => json(&view::fib(&backend.fib())),
@@ -171,12 +171,47 @@ pub(super) fn prefix(text: &str) -> Result<Prefix, Failure> {
     })
 }
 
+async fn entries(shared: &Shared, query: &RouteQuery) -> Result<Vec<RouteEntry>, Failure> {
+    let speaker = &shared.backend.speaker;
+    if let Some(name) = &query.peer {
+        find(&speaker.peers().await?, name)?;
+    }
+    Ok(speaker.routes(query.clone()).await?)
+}
+
 /// Answers once.
 pub(super) async fn once(shared: &Shared, reading: &Reading) -> Response {
+    if let Reading::Routes(query) = reading {
+        return match entries(shared, query).await {
+            Ok(entries) => list(entries),
+            Err(failure) => failure.into_response(),
+        };
+    }
     match reading.document(shared).await {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(failure) => failure.into_response(),
     }
+}
+
+/// A table may be large, and as JSON many times larger: it is written as it is read.
+fn list(entries: Vec<RouteEntry>) -> Response {
+    let pieces = stream::unfold(Some((entries.into_iter(), '[')), async |rest| {
+        let (mut entries, mut before) = rest?;
+        let mut piece = Vec::new();
+        for entry in entries.by_ref().take(PIECE) {
+            piece.push(before as u8);
+            // A route is made of texts and numbers: it always serializes.
+            piece.extend(serde_json::to_vec(&view::route(&entry)).unwrap_or_default());
+            before = ',';
+        }
+        if entries.len() > 0 {
+            return Some((piece, Some((entries, before))));
+        }
+        piece.extend(if before == '[' { &b"[]"[..] } else { b"]" });
+        Some((piece, None))
+    });
+    let body = Body::from_stream(pieces.map(|piece| Ok::<_, Infallible>(Bytes::from(piece))));
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// Answers at once, and again whenever a look, one each `every`, finds another document. A
@@ -199,7 +234,6 @@ pub(super) async fn watched(shared: Arc<Shared>, reading: Reading, every: Durati
 
 /// A body of lines, each one JSON document.
 pub(super) fn ndjson(lines: impl futures::Stream<Item = Vec<u8>> + Send + 'static) -> Response {
-    use futures::StreamExt;
     let body = Body::from_stream(lines.map(|mut line| {
         line.push(b'\n');
         Ok::<_, Infallible>(Bytes::from(line))

@@ -240,12 +240,12 @@ pub(crate) fn table() -> Vec<RouteEntry> {
     loser.view.lost = Some(LostBecause::RouterId);
     vec![
         entry("0.0.0.0/0", "10.0.0.254", Some("tor")),
-        entry("10.244.1.0/24", "10.0.0.1", None),
+        entry("10.244.1.0/24", "0.0.0.0", None),
         entry("10.244.2.0/24", "10.0.0.2", Some("node-b")),
         loser,
         refused,
         entry("10.244.3.0/24", "10.0.0.3", Some("node-c")),
-        entry("fd00:244:1::/64", "fd00::1", None),
+        entry("fd00:244:1::/64", "::", None),
     ]
 }
 

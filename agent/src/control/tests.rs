@@ -32,10 +32,8 @@ async fn exchange<S>(mut stream: S, method: &str, uri: &str, body: &str) -> (u16
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
-    let head = format!(
-        "{method} {uri} HTTP/1.1\r\nhost: twill\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
+    let head =
+        format!("{method} {uri} HTTP/1.0\r\nhost: twill\r\ncontent-length: {}\r\n\r\n", body.len());
     // A server that refuses early may close before all is written.
     drop(stream.write_all(format!("{head}{body}").as_bytes()).await);
     let mut answer = Vec::new();
@@ -90,6 +88,24 @@ async fn every_reading_question_is_answered() {
     assert_eq!(body["kernel"]["kind"], "local");
     let (status, body) = get(&rig, "/v1/ipam").await;
     assert_eq!((status, &body["ranges"][0]["capacity"]), (200, &json!(254)));
+}
+
+#[tokio::test]
+async fn a_table_of_any_size_is_one_list() {
+    let rig = Rig::start();
+    for size in [0_u32, 1, 255, 256, 257, 1000] {
+        *rig.speaker.table.lock().unwrap() = (0..size)
+            .map(|number| {
+                let address = std::net::Ipv4Addr::from(number << 8);
+                testing::entry(&format!("{address}/24"), "10.0.0.2", Some("node-b"))
+            })
+            .collect();
+        let mut client = Client::connect(&Agent::at(&rig.socket)).await.unwrap();
+        let routes: Vec<super::api::Route> =
+            client.document(hyper::Method::GET, "/v1/routes", Vec::new()).await.unwrap();
+        assert_eq!(routes.len(), size as usize);
+        assert!(routes.is_sorted_by_key(|route| prefix(&route.prefix)));
+    }
 }
 
 #[tokio::test]
