@@ -72,6 +72,7 @@ fn in_use(agreed: &Negotiated) -> Vec<String> {
     let mut used = families(codec.families);
     used.extend(codec.four_octet_asn.then(|| "4-octet AS numbers".to_owned()));
     used.extend(agreed.route_refresh.then(|| "route refresh".to_owned()));
+    used.extend(agreed.enhanced_refresh.then(|| "enhanced route refresh".to_owned()));
     used.extend(codec.extended_message.then(|| "extended messages".to_owned()));
     used.extend(codec.extended_next_hop.then(|| "IPv4 over IPv6 next hops".to_owned()));
     if !agreed.graceful_restart.is_empty() {

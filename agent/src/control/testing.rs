@@ -164,6 +164,7 @@ pub(crate) fn established(name: &str) -> PeerStatus {
         hold_time: HoldTime::DEFAULT,
         open,
         route_refresh: true,
+        enhanced_refresh: false,
         graceful_restart: Families::ALL,
         graceful_notification: false,
         peer_restarted: false,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use twill_bgp_proto::rib::policy::Policy;
-use twill_bgp_proto::rib::{PeerKey, PeerKind, Rib, RibPeer};
+use twill_bgp_proto::rib::{PeerKey, PeerKind, PeerRules, Rib, RibPeer};
 use twill_bgp_proto::types::{
     AsPath, Asn, Attributes, ClusterId, Community, Families, Family, Ipv4Prefix, NextHop, Prefix,
     RouterId,
@@ -149,6 +149,7 @@ fn peer(number: u32) -> RibPeer {
         local_ipv4: Some(Ipv4Addr::new(192, 0, 2, 254)),
         local_ipv6: Some(Ipv6Addr::LOCALHOST),
         local_link_local: None,
+        rules: PeerRules::default(),
         import: Arc::new(Policy::accept_all()),
         export: Arc::new(Policy::accept_all()),
     }

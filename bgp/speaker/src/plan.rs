@@ -84,6 +84,7 @@ pub(crate) fn difference(old: &PeerConfig, new: &PeerConfig, ours: Asn) -> Diffe
         ("localAddress", old.local_address != new.local_address),
         ("holdTime", old.hold_time != new.hold_time),
         ("families", old.families != new.families),
+        ("extendedNextHop", old.extended_next_hop != new.extended_next_hop),
         ("gracefulNotification", old.graceful_notification != new.graceful_notification),
         ("password", old.password != new.password),
         ("nextHops", old.next_hops != new.next_hops),

@@ -176,6 +176,9 @@ pub struct PeerConfig {
     pub next_hops: Vec<IpAddr>,
     /// After a restart, whether its End-of-RIB is waited for.
     pub awaited: bool,
+    /// Whether we offer IPv4 routes with IPv6 next hops (RFC 8950). Over IPv6, our next hop is then
+    /// our IPv6 address for both families, unless `next_hops` names an IPv4 one.
+    pub extended_next_hop: bool,
     /// Whether we offer that a NOTIFICATION or the hold timer does not end forwarding (RFC 8538).
     /// Off, as in `docs/decisions/0023`: a peer that falls silent loses its routes at hold time.
     pub graceful_notification: bool,
@@ -203,6 +206,7 @@ impl PeerConfig {
             max_prefixes: None,
             next_hops: Vec::new(),
             awaited: true,
+            extended_next_hop: false,
             graceful_notification: false,
         }
     }
@@ -302,6 +306,13 @@ impl PeerConfig {
     #[must_use]
     pub fn not_awaited(mut self) -> PeerConfig {
         self.awaited = false;
+        self
+    }
+
+    /// IPv4 routes may have IPv6 next hops, where the peer offers it as well (RFC 8950).
+    #[must_use]
+    pub fn extended_next_hop(mut self) -> PeerConfig {
+        self.extended_next_hop = true;
         self
     }
 

@@ -46,6 +46,7 @@ impl Bench {
                     local_ipv4: own(true).and_then(|own| own.to_string().parse().ok()),
                     local_ipv6: own(false).and_then(|own| own.to_string().parse().ok()),
                     local_link_local: None,
+                    rules: Default::default(),
                     import: Arc::clone(&peer.import),
                     export: Arc::clone(&peer.export),
                 },

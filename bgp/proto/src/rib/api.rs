@@ -21,6 +21,16 @@ pub enum PeerKind {
     Client,
 }
 
+/// What holds with a peer beside its policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct PeerRules {
+    /// What is sent again stands in brackets (RFC 7313).
+    pub enhanced_refresh: bool,
+    /// Next hop self of IPv4 routes is our IPv6 address, where the session carries that
+    /// (RFC 8950).
+    pub ipv6_next_hop: bool,
+}
+
 /// What the RIB must know of an Established peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RibPeer {
@@ -42,6 +52,8 @@ pub struct RibPeer {
     pub local_ipv6: Option<std::net::Ipv6Addr>,
     /// Our link-local address, where the peer shares our link (RFC 2545 section 3).
     pub local_link_local: Option<std::net::Ipv6Addr>,
+    /// What else holds with it.
+    pub rules: PeerRules,
     /// Judges what it sends.
     pub import: Arc<Policy>,
     /// Judges what it is sent; part of the update group's key.

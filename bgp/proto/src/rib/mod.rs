@@ -21,7 +21,7 @@
 //! | `decision` | the numbered list of steps | 4271 section 9.1.2, 4456 section 9 |
 //! | `loc` | the best of each prefix, and what of it is to be told | 4271 section 9.1 |
 //! | `export`, `next_hop` | what a kind of peer is sent | 4271 section 5.1 and 9.2, 1997, 2545, 4360, 4456 |
-//! | `adj_out` | update groups, their logs, walks, End-of-RIB | 4271 section 9.2, 2918, 4724, 7313 |
+//! | `adj_out` | update groups, their logs, walks, End-of-RIB, brackets | 4271 section 9.2, 2918, 4724, 7313 |
 //! | `view`, `refusals` | what an operator sees | |
 //!
 //! Nothing here reads a clock, and no order of a hash table reaches the outside: the same calls
@@ -46,8 +46,8 @@ mod tests;
 mod view;
 
 pub use api::{
-    Change, LostBecause, PeerCounters, PeerKey, PeerKind, Refusal, RibPeer, Route, RouteView,
-    RoutesFrom,
+    Change, LostBecause, PeerCounters, PeerKey, PeerKind, PeerRules, Refusal, RibPeer, Route,
+    RouteView, RoutesFrom,
 };
 pub use base::Rib;
 pub use claims::Claims;

@@ -19,6 +19,8 @@ pub(super) struct Local {
     link_local: Option<Ipv6Addr>,
     /// IPv4 prefixes may have an IPv6 next hop (RFC 8950).
     extended: bool,
+    /// And ours is one.
+    prefer_ipv6: bool,
 }
 
 impl Local {
@@ -28,6 +30,7 @@ impl Local {
             ipv6: peer.local_ipv6,
             link_local: peer.local_link_local,
             extended: peer.codec.extended_next_hop,
+            prefer_ipv6: peer.rules.ipv6_next_hop,
         }
     }
 
@@ -36,7 +39,10 @@ impl Local {
         let v4 = self.ipv4.map(NextHop::V4);
         let v6 = self.ipv6.map(|global| NextHop::V6 { global, link_local: self.link_local });
         match family {
-            Family::Ipv4Unicast => v4.or(v6.filter(|_| self.extended)),
+            Family::Ipv4Unicast => {
+                let extended = v6.filter(|_| self.extended);
+                if self.prefer_ipv6 { extended.or(v4) } else { v4.or(extended) }
+            }
             Family::Ipv6Unicast => v6,
         }
     }

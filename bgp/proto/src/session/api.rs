@@ -82,6 +82,8 @@ pub struct SessionConfig {
     pub families: Families,
     /// Who dials.
     pub passive: Passive,
+    /// Offer IPv4 routes with IPv6 next hops (RFC 8950).
+    pub extended_next_hop: bool,
     /// What we say in the graceful restart capability; `None` leaves it out, and we do not help
     /// this peer either.
     pub graceful_restart: Option<RestartingSide>,
@@ -115,6 +117,8 @@ pub struct Negotiated {
     pub open: Open,
     /// The peer can resend its routes (RFC 2918).
     pub route_refresh: bool,
+    /// Whole tables that are sent again stand in brackets, in both directions (RFC 7313).
+    pub enhanced_refresh: bool,
     /// Families whose routes we keep when the connection breaks: both sides sent the capability,
     /// and the peer listed the family.
     pub graceful_restart: Families,

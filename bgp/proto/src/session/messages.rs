@@ -132,13 +132,18 @@ impl Session {
         }
     }
 
-    /// RFC 2918 section 4: a refresh of a family that is not of the session is ignored. We offer
-    /// no enhanced refresh, so a subtype that would bracket routes means nothing here.
+    /// RFC 2918 section 4: a refresh of a family that is not of the session is ignored. A subtype
+    /// that brackets routes means something only where both sides offered it, an unknown one
+    /// nothing at all (RFC 7313 section 5).
     fn refresh(&mut self, refresh: RouteRefresh) {
-        let carried = self.slots.established().is_some_and(|(_, state)| {
-            refresh.family.is_some_and(|family| state.agreed.codec.families.contains(family))
-        });
-        if carried && refresh.kind == RefreshKind::Request {
+        let Some((_, Established { agreed, .. })) = self.slots.established() else { return };
+        let carried = refresh.family.is_some_and(|family| agreed.codec.families.contains(family));
+        let meant = match refresh.kind {
+            RefreshKind::Request => true,
+            RefreshKind::Begin | RefreshKind::End => agreed.enhanced_refresh,
+            RefreshKind::Unknown(_) => false,
+        };
+        if carried && meant {
             self.act(Action::Refresh(refresh));
         }
     }

@@ -16,10 +16,15 @@ pub(super) fn our_open(config: &SessionConfig, carried: Families, refused: &Refu
     let mut capabilities: Vec<Capability> =
         config.families.iter().map(Capability::Multiprotocol).collect();
     capabilities.push(Capability::RouteRefresh);
+    if config.extended_next_hop && config.families.contains(Family::Ipv4Unicast) {
+        capabilities.push(Capability::ExtendedNextHop(vec![Family::Ipv4Unicast]));
+    }
+    capabilities.push(Capability::ExtendedMessage);
     if let Some(side) = config.graceful_restart {
         capabilities.push(restart_capability(config.families, side, carried));
     }
     capabilities.push(Capability::FourOctetAsn(config.local_asn.get()));
+    capabilities.push(Capability::EnhancedRouteRefresh);
     capabilities.retain(|capability| !refused.covers(capability));
     Open {
         asn: config.local_asn.to_u16_or_trans(),
@@ -70,14 +75,15 @@ pub(super) fn negotiate(
     Ok(Negotiated {
         direction,
         codec: Codec {
-            four_octet_asn: has_four_octet_asn(sent) && has_four_octet_asn(&open),
+            four_octet_asn: both(sent, &open, |of| matches!(of, Capability::FourOctetAsn(_))),
             ibgp,
-            extended_message: false,
+            extended_message: both(sent, &open, |of| *of == Capability::ExtendedMessage),
             families,
-            extended_next_hop: false,
+            extended_next_hop: both(sent, &open, is_extended_next_hop),
         },
         hold_time: sent.hold_time.negotiate(open.hold_time),
         route_refresh: open.capabilities.contains(&Capability::RouteRefresh),
+        enhanced_refresh: both(sent, &open, |of| *of == Capability::EnhancedRouteRefresh),
         graceful_restart: restart.map_or(Families::NONE, |offer| offer.families.and(families)),
         end_of_rib: restart.map_or(Families::NONE, |_| families),
         graceful_notification: both_notify,
@@ -100,8 +106,15 @@ pub(super) fn families_of(open: &Open) -> Families {
     }
 }
 
-fn has_four_octet_asn(open: &Open) -> bool {
-    open.capabilities.iter().any(|capability| matches!(capability, Capability::FourOctetAsn(_)))
+/// Whether both OPENs offer what `is` asks for.
+fn both(sent: &Open, received: &Open, is: impl Fn(&Capability) -> bool) -> bool {
+    [sent, received].into_iter().all(|open| open.capabilities.iter().any(&is))
+}
+
+/// RFC 8950 section 4: for IPv4 unicast, the one family for which it means something here.
+fn is_extended_next_hop(capability: &Capability) -> bool {
+    matches!(capability, Capability::ExtendedNextHop(families)
+        if families.contains(&Family::Ipv4Unicast))
 }
 
 #[cfg(test)]
@@ -135,6 +148,7 @@ mod tests {
                 Capability::Multiprotocol(Family::Ipv4Unicast),
                 Capability::Multiprotocol(Family::Ipv6Unicast),
                 Capability::RouteRefresh,
+                Capability::ExtendedMessage,
                 Capability::GracefulRestart {
                     restarted: true,
                     notification: false,
@@ -142,6 +156,7 @@ mod tests {
                     families: vec![family(Family::Ipv4Unicast), family(Family::Ipv6Unicast)],
                 },
                 Capability::FourOctetAsn(4_200_000_000),
+                Capability::EnhancedRouteRefresh,
             ]
         );
     }
@@ -203,6 +218,33 @@ mod tests {
         let negotiated = agree(&config(1), theirs).unwrap();
         assert!(!negotiated.codec.four_octet_asn);
         assert!(negotiated.codec.ibgp);
+    }
+
+    #[test]
+    fn what_one_side_alone_offers_is_not_used() {
+        let extended = |id| SessionConfig { extended_next_hop: true, ..config(id) };
+        let used = |ours: &SessionConfig, theirs: Open| {
+            let agreed = agree(ours, theirs).unwrap();
+            let codec = agreed.codec;
+            (codec.extended_message, codec.extended_next_hop, agreed.enhanced_refresh)
+        };
+        assert_eq!(used(&extended(1), open_of(&extended(2))), (true, true, true));
+        assert_eq!(used(&extended(1), open_of(&config(2))), (true, false, true));
+        assert_eq!(used(&config(1), open_of(&extended(2))), (true, false, true));
+        let mut old = open_of(&extended(2));
+        old.capabilities.retain(|capability| !matches!(capability.code(), 5 | 6 | 70));
+        assert_eq!(used(&extended(1), old.clone()), (false, false, false));
+        let sent = Open { asn: 64512, router_id: config(1).router_id, ..old };
+        let theirs = open_of(&extended(2));
+        let agreed = negotiate(&extended(1), Direction::Outgoing, &sent, theirs).unwrap();
+        assert!(!agreed.codec.extended_message && !agreed.enhanced_refresh);
+    }
+
+    #[test]
+    fn next_hops_of_ipv6_are_offered_only_with_ipv4() {
+        let families = Families::NONE.with(Family::Ipv6Unicast);
+        let open = open_of(&SessionConfig { extended_next_hop: true, families, ..config(1) });
+        assert!(!open.capabilities.iter().any(is_extended_next_hop));
     }
 
     #[test]

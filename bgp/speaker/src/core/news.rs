@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
 
-use twill_bgp_proto::rib::{PeerKey, RibPeer};
+use twill_bgp_proto::rib::{PeerKey, PeerRules, RibPeer};
 use twill_bgp_proto::session::State;
 use twill_bgp_proto::types::Families;
 use twill_bgp_proto::wire::{RefreshKind, RouteRefresh, Update};
@@ -76,6 +76,11 @@ impl Core {
             local_ipv4: ours.ipv4,
             local_ipv6: ours.ipv6,
             local_link_local: ours.link_local,
+            rules: PeerRules {
+                enhanced_refresh: negotiated.enhanced_refresh,
+                ipv6_next_hop: local.is_some_and(|local| local.is_ipv6())
+                    && !config.next_hops.iter().any(IpAddr::is_ipv4),
+            },
             import: config.import.clone(),
             export: config.export.clone(),
         };

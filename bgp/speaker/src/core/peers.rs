@@ -276,6 +276,7 @@ impl Core {
             connect_retry: peer.connect_retry,
             families: peer.families,
             passive: peer.passive,
+            extended_next_hop: peer.extended_next_hop,
             graceful_restart: self.settings.restart_time.map(|restart_time| RestartingSide {
                 restart_time,
                 restarted: self.deferral.over().is_none(),

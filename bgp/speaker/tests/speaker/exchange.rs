@@ -85,8 +85,9 @@ async fn a_soft_reset_asks_for_the_routes_again() {
     let before = b.shows("node-1", "End-of-RIB of both families", all).await.messages_in;
     assert!(b.handle.reset("node-1", true).await.unwrap());
     b.shows("node-1", "the routes again", |now| now.messages_in[1] > before[1]).await;
-    let asked = a.status("node-2").await;
-    assert_eq!(asked.messages_in[4], 2, "one ROUTE-REFRESH for each family");
+    // For each family a request, and a pair of brackets around what b sends again itself.
+    let told = |status: &twill_bgp::PeerStatus| status.messages_in[4] == 6;
+    let asked = a.shows("node-2", "two requests and two pairs of brackets", told).await;
     assert_eq!(asked.flaps, 0);
     assert!(!b.handle.reset("nobody", true).await.unwrap());
     assert!(!b.handle.reset("nobody", false).await.unwrap());

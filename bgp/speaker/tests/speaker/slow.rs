@@ -27,6 +27,7 @@ async fn mute(node: &Node, number: u8) -> TcpStream {
         capabilities: vec![
             Capability::Multiprotocol(Family::Ipv4Unicast),
             Capability::FourOctetAsn(64512),
+            Capability::ExtendedMessage,
         ],
     };
     let mut out = BytesMut::new();
@@ -93,7 +94,8 @@ async fn a_peer_that_reads_late_gets_the_table_as_it_is() {
     a.handle.set_announcements(Vec::new()).await.unwrap();
     a.announce("10.244.1.0/24").await;
 
-    let codec = Codec { four_octet_asn: true, ibgp: true, ..Codec::default() };
+    let codec =
+        Codec { four_octet_asn: true, ibgp: true, extended_message: true, ..Codec::default() };
     let mut bytes = BytesMut::new();
     let mut held = std::collections::BTreeSet::new();
     let reading = async {

@@ -21,7 +21,8 @@
 //! falls behind in the middle of a chunk of the log may be withdrawn a prefix of that chunk
 //! which it never had.
 //!
-//! RFCs: 4271 section 9.2 and 9.3, 4456, 1997, 4724 section 4.1 (End-of-RIB), 2918.
+//! RFCs: 4271 section 9.2 and 9.3, 4456, 1997, 4724 section 4.1 (End-of-RIB), 2918,
+//! 7313 (a table that is sent again stands between BoRR and EoRR).
 
 mod bits;
 mod group;
@@ -34,7 +35,7 @@ mod transmit;
 use group::{Group, becomes};
 use log::{Record, Records};
 pub(super) use member::Member;
-use member::{Position, Walk};
+use member::{Bracket, Position, Walk};
 use pending::Pending;
 
 use super::PeerKey;
@@ -142,6 +143,10 @@ impl Groups {
         // What it has not been sent at all yet, it must not be withdrawn; but to know that for
         // each prefix is not worth its cost here.
         member.walks[index(family)] = Some(Walk { next: 0, fresh: false });
+        // Before End-of-RIB nothing is in brackets (RFC 7313 section 4).
+        if peer.info.rules.enhanced_refresh && !member.owed.contains(family) {
+            member.brackets[index(family)] = Bracket::Due;
+        }
     }
 
     pub(super) fn release_end_of_rib(&mut self, peers: &mut Peers) {

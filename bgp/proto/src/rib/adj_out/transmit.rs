@@ -3,13 +3,14 @@ use bytes::{Bytes, BytesMut};
 use super::Outward;
 use super::group::Group;
 use super::log::Cursor;
-use super::member::{Member, Position};
+use super::member::{Bracket, Member, Position};
 use crate::rib::base::Rib;
 use crate::rib::export::{Export, World};
 use crate::rib::loc::{Best, Loc, routes_from};
 use crate::rib::table::From;
 use crate::rib::{PeerKey, RouteView};
 use crate::types::{Families, Prefix};
+use crate::wire::{Message, RefreshKind, RouteRefresh};
 
 /// Places that one call may look at.
 const PLACES_A_CALL: u32 = 65_536;
@@ -42,9 +43,13 @@ impl Rib {
         let group = self.out.get_mut(member.group)?;
         if member.position == Position::Behind {
             let mut step = Step::new(budget);
+            let begun = member.turn(Bracket::Due, Bracket::Open);
+            bracket(group, begun, RefreshKind::Begin, &mut step.out);
             step.take(group, member, from, &self.v4, world);
             step.take(group, member, from, &self.v6, world);
             if member.has_caught_up() {
+                let ended = member.turn(Bracket::Open, Bracket::Closed);
+                bracket(group, ended, RefreshKind::End, &mut step.out);
                 let cursor = group.log.join();
                 group.level += 1;
                 member.position = Position::Level(cursor);
@@ -156,6 +161,14 @@ fn end_of_rib(
     member.owed = Families::NONE;
     member.owed_after = None;
     Some(out.freeze())
+}
+
+/// BoRR or EoRR of `families` (RFC 7313).
+fn bracket(group: &Group, families: Families, kind: RefreshKind, out: &mut BytesMut) {
+    for family in families.iter() {
+        let refresh = RouteRefresh { family: Some(family), kind };
+        group.towards.codec.encode(&Message::RouteRefresh(refresh), out);
+    }
 }
 
 /// One call's work for a member that is behind.

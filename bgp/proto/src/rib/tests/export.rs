@@ -189,3 +189,48 @@ fn a_link_local_next_hop_stays_behind() {
     let sent = listener.routes[&prefix("2001:db8:1::/48")].next_hop;
     assert_eq!(sent, NextHop::V6 { global: "2001:db8::1".parse().unwrap(), link_local: None });
 }
+
+#[test]
+fn ipv4_goes_out_by_an_ipv6_next_hop_where_that_was_agreed_on() {
+    let own: std::net::Ipv6Addr = "2001:db8::254".parse().unwrap();
+    let by = |extended: bool, ipv4: bool, prefer: bool| {
+        let mut info = peer(2, PeerKind::External);
+        info.codec.extended_next_hop = extended;
+        info.rules.ipv6_next_hop = prefer;
+        if !ipv4 {
+            info.local_ipv4 = None;
+        }
+        let mut rib = rib();
+        rib.announce(prefix(P), Attributes::originated(NextHop::V4(Ipv4Addr::UNSPECIFIED)));
+        settle(&mut rib);
+        up(&mut rib, 2, &info).routes.remove(&prefix(P)).map(|route| route.next_hop)
+    };
+    let v4 = Some(NextHop::V4(Ipv4Addr::new(192, 0, 2, 254)));
+    let v6 = Some(NextHop::V6 { global: own, link_local: None });
+    assert_eq!(by(false, true, false), v4);
+    assert_eq!(by(false, false, false), None, "no address, nothing to say");
+    assert_eq!(by(false, true, true), v4, "wished for, not agreed on");
+    assert_eq!(by(true, true, false), v4);
+    assert_eq!(by(true, false, false), v6);
+    assert_eq!(by(true, true, true), v6);
+}
+
+#[test]
+fn an_ipv6_next_hop_of_ipv4_is_passed_on_only_to_who_can_read_it() {
+    let learned: std::net::Ipv6Addr = "2001:db8::1".parse().unwrap();
+    for extended in [true, false] {
+        let mut source = peer(1, PeerKind::External);
+        source.codec.extended_next_hop = true;
+        let mut rib = rib();
+        rib.peer_up(PeerKey(1), source);
+        let mut info = peer(2, PeerKind::Internal);
+        info.codec.extended_next_hop = extended;
+        let mut reader = up(&mut rib, 2, &info);
+        let mut attributes = route(1, &[65001]);
+        attributes.next_hop = NextHop::V6 { global: learned, link_local: None };
+        rib.update(PeerKey(1), announce(&attributes, &[P]));
+        settle(&mut rib);
+        reader.drain(&mut rib, PeerKey(2));
+        assert_eq!(reader.routes.contains_key(&prefix(P)), extended);
+    }
+}

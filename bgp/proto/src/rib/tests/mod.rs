@@ -5,6 +5,7 @@ mod export;
 mod groups;
 mod model;
 mod policies;
+mod refresh;
 mod restart;
 mod views;
 
@@ -15,11 +16,11 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::policy::Policy;
-use super::{Change, PeerKey, PeerKind, Rib, RibPeer};
+use super::{Change, PeerKey, PeerKind, PeerRules, Rib, RibPeer};
 use crate::types::{
     AsPath, Asn, Attributes, ClusterId, Families, Family, NextHop, Prefix, RouterId,
 };
-use crate::wire::{Codec, Message, Reach, Update};
+use crate::wire::{Codec, Message, Reach, RefreshKind, RouteRefresh, Update};
 
 /// Ours.
 const AS: u32 = 64512;
@@ -58,6 +59,7 @@ fn peer(number: u8, kind: PeerKind) -> RibPeer {
         local_ipv4: Some(Ipv4Addr::new(192, 0, 2, 254)),
         local_ipv6: Some("2001:db8::254".parse().unwrap()),
         local_link_local: None,
+        rules: PeerRules::default(),
         import: Arc::new(Policy::accept_all()),
         export: Arc::new(Policy::accept_all()),
     }
@@ -98,6 +100,8 @@ struct Listener {
     ended: Families,
     messages: usize,
     octets: usize,
+    /// Brackets around what was sent again (RFC 7313), each with the messages before it.
+    brackets: Vec<(Family, RefreshKind, usize)>,
     /// Withdrawals of what it never had.
     needless: usize,
 }
@@ -111,7 +115,14 @@ impl Listener {
         self.octets += bytes.len();
         let mut buffer = BytesMut::from(bytes);
         while let Some(message) = self.codec.decode(&mut buffer).unwrap() {
-            let Message::Update(update) = message else { panic!("{message:?}") };
+            let update = match message {
+                Message::Update(update) => update,
+                Message::RouteRefresh(RouteRefresh { family: Some(family), kind }) => {
+                    self.brackets.push((family, kind, self.messages));
+                    continue;
+                }
+                other => panic!("{other:?}"),
+            };
             assert!(update.faults.is_empty(), "{:?}", update.faults);
             self.messages += 1;
             for prefix in update.withdrawn {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::world::{Seen, Side, World};
 use super::{asn, config};
 use crate::session::{DownReason, Event, REASONS_KEPT, SessionConfig, State, Timer};
-use crate::types::{Families, Family, HoldTime};
+use crate::types::{Families, Family, HoldTime, Prefix};
+use crate::wire::Update;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -167,4 +168,22 @@ fn timers_can_be_read() {
     assert!(timers.iter().any(|(timer, left)| {
         *timer == Timer::Hold(direction) && *left <= 90 * SECOND && *left > 89 * SECOND
     }));
+}
+
+/// RFC 8654, both ways: an UPDATE that the old limit would have refused.
+#[test]
+fn long_messages_pass_where_both_sides_offer_them() {
+    let mut world = World::established(config(1), config(2), 7);
+    let prefixes = (0..10_000u32)
+        .map(|number| Prefix::host(std::net::IpAddr::V4((0x0a00_0000 + number).into())));
+    let update = Update { withdrawn: prefixes.collect(), ..Update::default() };
+    for side in Side::BOTH {
+        world.announce(side, update.clone());
+    }
+    world.run(SECOND);
+    for router in [&world.a, &world.b] {
+        assert_eq!(router.session.established().unwrap().0.codec.max_message_len(), 65_535);
+        assert_eq!(router.seen.last().unwrap().1, Seen::Delivered(update.clone()));
+        assert!(router.downs().is_empty());
+    }
 }

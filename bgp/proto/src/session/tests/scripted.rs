@@ -85,7 +85,7 @@ fn a_peer_that_knows_no_capabilities_is_offered_none() {
     let mut session = passive(&graceful(1, false));
     let open = refuse(&mut session, Notification::unsupported_optional_parameter());
     assert_eq!(open.capabilities, []);
-    assert_eq!(session.refused_capabilities().len(), 5);
+    assert_eq!(session.refused_capabilities().len(), 7);
     let mut theirs = open_of(&config(2));
     theirs.capabilities.clear();
     receive(&mut session, IN, Message::Open(theirs));
@@ -102,7 +102,7 @@ fn a_capability_that_the_peer_names_is_dropped_alone() {
     let refused = Notification { code: 2, subcode: 7, data: Bytes::from_static(&[64, 0]) };
     let open = refuse(&mut session, refused);
     assert!(!open.capabilities.iter().any(|capability| capability.code() == 64));
-    assert_eq!(open.capabilities.len(), 4);
+    assert_eq!(open.capabilities.len(), 6);
     assert!(matches!(session.refused_capabilities(), [Capability::GracefulRestart { .. }]));
 }
 
@@ -118,7 +118,7 @@ fn a_family_that_the_peer_names_is_dropped_alone() {
 #[test]
 fn what_the_peer_wants_and_we_did_not_offer_cannot_be_dropped() {
     let mut session = passive(&config(1));
-    let wanted = Notification::unsupported_capability(&[Capability::ExtendedMessage]);
+    let wanted = Notification::unsupported_capability(&[Capability::Role(3)]);
     refuse(&mut session, wanted);
     assert_eq!(session.refused_capabilities(), []);
     assert_eq!(session.failures(), 1);
@@ -278,14 +278,32 @@ fn a_refresh_reaches_the_rib_only_for_a_family_of_the_session() {
     for ignored in [
         refresh(None, RefreshKind::Request),
         refresh(Some(Family::Ipv4Unicast), RefreshKind::Request),
-        refresh(Some(Family::Ipv6Unicast), RefreshKind::Begin),
+        refresh(Some(Family::Ipv4Unicast), RefreshKind::Begin),
         refresh(Some(Family::Ipv6Unicast), RefreshKind::Unknown(9)),
     ] {
         receive(&mut session, IN, ignored);
         assert!(actions(&mut session).is_empty());
     }
-    receive(&mut session, IN, refresh(Some(Family::Ipv6Unicast), RefreshKind::Request));
-    assert!(matches!(actions(&mut session)[..], [Action::Refresh(_)]));
+    for kind in [RefreshKind::Request, RefreshKind::Begin, RefreshKind::End] {
+        receive(&mut session, IN, refresh(Some(Family::Ipv6Unicast), kind));
+        assert!(matches!(actions(&mut session)[..], [Action::Refresh(_)]), "{kind:?}");
+    }
+}
+
+#[test]
+fn brackets_mean_nothing_where_they_were_not_agreed_on() {
+    let mut session = passive(&config(1));
+    session.handle(Event::TcpOpened(IN), epoch());
+    let mut theirs = open_of(&config(2));
+    theirs.capabilities.retain(|capability| *capability != Capability::EnhancedRouteRefresh);
+    receive(&mut session, IN, Message::Open(theirs));
+    receive(&mut session, IN, Message::Keepalive);
+    actions(&mut session);
+    for kind in [RefreshKind::Begin, RefreshKind::End] {
+        let family = Some(Family::Ipv4Unicast);
+        receive(&mut session, IN, Message::RouteRefresh(RouteRefresh { family, kind }));
+        assert!(actions(&mut session).is_empty());
+    }
 }
 
 #[test]
