@@ -156,6 +156,8 @@ pub(super) fn route(entry: &RouteEntry) -> api::Route {
                     | LostBecause::AsLoop
                     | LostBecause::ReflectionLoop
                     | LostBecause::OwnNextHop
+                    | LostBecause::RouteLeak
+                    | LostBecause::ForeignPath
             )
         ),
         stale: *stale,
@@ -186,6 +188,8 @@ fn reason(lost: &LostBecause) -> String {
         LostBecause::AsLoop => "our own AS is in its path",
         LostBecause::ReflectionLoop => "it was reflected back to us",
         LostBecause::OwnNextHop => "its next hop is this node itself",
+        LostBecause::RouteLeak => "a route leak: it is for customers only (RFC 9234)",
+        LostBecause::ForeignPath => "its path does not begin with the peer's AS",
         LostBecause::LocalPref => "lower local preference",
         LostBecause::NotLocal => "this node announces the prefix itself",
         LostBecause::AsPathLength => "longer AS path",

@@ -84,6 +84,10 @@ pub(crate) fn difference(old: &PeerConfig, new: &PeerConfig, ours: Asn) -> Diffe
         ("localAddress", old.local_address != new.local_address),
         ("holdTime", old.hold_time != new.hold_time),
         ("families", old.families != new.families),
+        ("localAsn", old.local_asn != new.local_asn),
+        ("role", old.role != new.role),
+        ("ownAsFirst", old.own_as_first != new.own_as_first),
+        ("gracefulShutdown", old.graceful_shutdown != new.graceful_shutdown),
         ("extendedNextHop", old.extended_next_hop != new.extended_next_hop),
         ("gracefulNotification", old.graceful_notification != new.graceful_notification),
         ("password", old.password != new.password),
@@ -130,7 +134,7 @@ pub(crate) fn plan(
         } else if !names.insert(peer.name.clone()) {
             Some(format!("another peer has the name {}", peer.name))
         } else {
-            peer.fault()
+            peer.fault_of(ours)
         };
         // A refused peer keeps what it had: it is no reason to take its session away.
         kept.insert(peer.address);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use twill_bgp_proto::rib::PeerKind;
 use twill_bgp_proto::rib::policy::Policy;
-use twill_bgp_proto::session::Passive;
+use twill_bgp_proto::session::{Passive, RoleOffer};
 use twill_bgp_proto::types::{
     Asn, ClusterId, Community, Families, HoldTime, LargeCommunity, NextHop, Prefix, RouterId,
 };
@@ -176,6 +176,17 @@ pub struct PeerConfig {
     pub next_hops: Vec<IpAddr>,
     /// After a restart, whether its End-of-RIB is waited for.
     pub awaited: bool,
+    /// Our AS towards this external peer, in place of our own; alone in what we send, and not put
+    /// into what we receive (RFC 7705, replacing the old AS).
+    pub local_asn: Option<Asn>,
+    /// What we are to this external peer (RFC 9234).
+    pub role: Option<RoleOffer>,
+    /// Whether paths of this external peer must begin with its AS (RFC 4271 section 6.3). A route
+    /// server's need not: where our role is that of its client, they are not asked to.
+    pub own_as_first: bool,
+    /// Whether GRACEFUL_SHUTDOWN on a route of this external peer makes it the last choice
+    /// (RFC 8326).
+    pub graceful_shutdown: bool,
     /// Whether we offer IPv4 routes with IPv6 next hops (RFC 8950). Over IPv6, our next hop is then
     /// our IPv6 address for both families, unless `next_hops` names an IPv4 one.
     pub extended_next_hop: bool,
@@ -206,6 +217,10 @@ impl PeerConfig {
             max_prefixes: None,
             next_hops: Vec::new(),
             awaited: true,
+            local_asn: None,
+            role: None,
+            own_as_first: true,
+            graceful_shutdown: true,
             extended_next_hop: false,
             graceful_notification: false,
         }
@@ -309,6 +324,34 @@ impl PeerConfig {
         self
     }
 
+    /// Our AS towards this external peer.
+    #[must_use]
+    pub fn local_asn(mut self, asn: Asn) -> PeerConfig {
+        self.local_asn = Some(asn);
+        self
+    }
+
+    /// What we are to this external peer (RFC 9234).
+    #[must_use]
+    pub fn role(mut self, offer: RoleOffer) -> PeerConfig {
+        self.role = Some(offer);
+        self
+    }
+
+    /// Paths may begin with another AS than the peer's.
+    #[must_use]
+    pub fn any_as_first(mut self) -> PeerConfig {
+        self.own_as_first = false;
+        self
+    }
+
+    /// GRACEFUL_SHUTDOWN on a route means nothing.
+    #[must_use]
+    pub fn ignore_graceful_shutdown(mut self) -> PeerConfig {
+        self.graceful_shutdown = false;
+        self
+    }
+
     /// IPv4 routes may have IPv6 next hops, where the peer offers it as well (RFC 8950).
     #[must_use]
     pub fn extended_next_hop(mut self) -> PeerConfig {
@@ -322,6 +365,23 @@ impl PeerConfig {
     pub fn graceful_notification(mut self) -> PeerConfig {
         self.graceful_notification = true;
         self
+    }
+
+    /// What makes it impossible for a speaker of the AS `ours`, in words.
+    pub(crate) fn fault_of(&self, ours: Asn) -> Option<String> {
+        let internal = self.asn == ours;
+        match self.local_asn {
+            Some(local) if internal => Some(format!(
+                "a local AS of {local} towards a peer of our own AS; it is for external peers"
+            )),
+            Some(local) if local == self.asn => {
+                Some(format!("the local AS is the peer's own, {local}"))
+            }
+            _ if internal && self.role.is_some() => {
+                Some("a role towards a peer of our own AS; it is for external peers".to_owned())
+            }
+            _ => self.fault(),
+        }
     }
 
     /// What makes the configuration impossible, in words.

@@ -13,7 +13,7 @@ use super::next_hop::Local;
 use super::policy::{Judge, Setting, Verdict};
 use super::table::{From, Key, Path, Standing};
 use super::{PeerKey, PeerKind, Refusal, RibPeer};
-use crate::types::{Attributes, Families, Family, Prefix};
+use crate::types::{Attributes, Community, Families, Family, Prefix, Role};
 use crate::wire::{Reach, Update};
 
 /// Withdrawn prefixes that are looked up before the first of them is dealt with: a lookup in a
@@ -52,17 +52,20 @@ impl Rib {
         let Some(peer) = self.peers.get(key) else { return };
         let import = peer.info.import.clone();
         let learned = peer.learned(key);
-        let attributes = received(reach.attributes, peer.info.kind);
-        let fault = fault(&attributes, &peer.info, &self.ours);
+        let fault = fault(&reach.attributes, &peer.info, &self.ours);
+        let attributes = received(reach.attributes, &peer.info);
+        let last_choice = is_last_choice(&attributes, &peer.info);
         let Some(family) = reach.prefixes.first().map(|prefix| prefix.family()) else { return };
-        let setting =
-            Setting { asn: self.ours.asn, next_hop: Local::of(&peer.info).next_hop(family) };
+        let setting = Setting {
+            asn: peer.info.local_asn(self.ours.asn),
+            next_hop: Local::of(&peer.info).next_hop(family),
+        };
 
         let id = self.attrs.intern(attributes);
         let attributes = self.attrs.get(id).clone();
         self.make_room(family, &reach.prefixes);
         let mut judge = Judge::new(&import, &attributes, learned, setting);
-        let mut changed = Changed::default();
+        let mut changed = Changed { last_choice, latest: None };
         for prefix in reach.prefixes {
             if !families.contains(prefix.family()) {
                 continue;
@@ -70,7 +73,9 @@ impl Rib {
             let (standing, used) = match fault {
                 Some(standing) => (standing, id),
                 None => match judge.verdict(prefix) {
-                    Verdict::Accept(rules) if rules.is_empty() => (Standing::Usable, id),
+                    Verdict::Accept(rules) if rules.is_empty() && !last_choice => {
+                        (Standing::Usable, id)
+                    }
                     Verdict::Accept(rules) => (Standing::Usable, changed.of(self, &judge, rules)),
                     Verdict::Reject(rule) => {
                         self.report(key, from, prefix, rule);
@@ -144,15 +149,18 @@ impl Rib {
             };
             let import = peer.info.import.clone();
             let setting = Setting {
-                asn: self.ours.asn,
+                asn: peer.info.local_asn(self.ours.asn),
                 next_hop: Local::of(&peer.info).next_hop(prefix.family()),
             };
             let learned = peer.learned(key);
             let attributes = self.attrs.get(path.received).clone();
             let mut judge = Judge::new(&import, &attributes, learned, setting);
-            let mut changed = Changed::default();
+            let last_choice = is_last_choice(&attributes, &peer.info);
+            let mut changed = Changed { last_choice, latest: None };
             let (standing, used) = match judge.verdict(prefix) {
-                Verdict::Accept(rules) if rules.is_empty() => (Standing::Usable, path.received),
+                Verdict::Accept(rules) if rules.is_empty() && !last_choice => {
+                    (Standing::Usable, path.received)
+                }
                 Verdict::Accept(rules) => (Standing::Usable, changed.of(self, &judge, rules)),
                 Verdict::Reject(rule) => {
                     self.report(key, path.from(), prefix, rule);
@@ -187,50 +195,92 @@ impl Rib {
 
 /// The changed attributes of the last accepting rules: prefixes of one update mostly meet the
 /// same ones.
-#[derive(Default)]
-struct Changed(Option<(Vec<u16>, AttrId)>);
+struct Changed {
+    /// Whatever policy says, they get a local preference of 0.
+    last_choice: bool,
+    latest: Option<(Vec<u16>, AttrId)>,
+}
 
 impl Changed {
     fn of(&mut self, rib: &mut Rib, judge: &Judge<'_>, rules: Vec<u16>) -> AttrId {
-        if let Some((known, id)) = &self.0
+        if let Some((known, id)) = &self.latest
             && *known == rules
         {
             return *id;
         }
-        let id = rib.attrs.intern(Arc::new(judge.apply(&rules).0));
-        if let Some((_, old)) = self.0.replace((rules, id)) {
+        let mut attributes = judge.apply(&rules).0;
+        if self.last_choice {
+            attributes.local_pref = Some(0);
+        }
+        let id = rib.attrs.intern(Arc::new(attributes));
+        if let Some((_, old)) = self.latest.replace((rules, id)) {
             rib.attrs.release(old);
         }
         id
     }
 
     fn release(self, rib: &mut Rib) {
-        if let Some((_, id)) = self.0 {
+        if let Some((_, id)) = self.latest {
             rib.attrs.release(id);
         }
     }
 }
 
 /// What a peer may say: LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST count only within the AS
-/// (RFC 4271 section 5.1.5, RFC 4456 section 8).
-fn received(attributes: Arc<Attributes>, kind: PeerKind) -> Arc<Attributes> {
+/// (RFC 4271 section 5.1.5, RFC 4456 section 8). What a provider, peer or route server sends is
+/// marked as for customers only, where it did not do so itself (RFC 9234 section 5).
+fn received(attributes: Arc<Attributes>, peer: &RibPeer) -> Arc<Attributes> {
+    if peer.kind != PeerKind::External {
+        return attributes;
+    }
     let internal_only = attributes.local_pref.is_some()
         || attributes.originator_id.is_some()
         || !attributes.cluster_list.is_empty();
-    if kind != PeerKind::External || !internal_only {
+    let mark =
+        attributes.only_to_customer.is_none() && peer.rules.role.is_some_and(Role::marks_on_import);
+    if !internal_only && !mark {
         return attributes;
     }
     let mut attributes = Arc::unwrap_or_clone(attributes);
     attributes.local_pref = None;
     attributes.originator_id = None;
     attributes.cluster_list = Box::default();
+    if mark {
+        attributes.only_to_customer = Some(peer.asn);
+    }
     Arc::new(attributes)
+}
+
+/// Whether the peer is about to take the route away (RFC 8326 section 4.2).
+fn is_last_choice(attributes: &Attributes, peer: &RibPeer) -> bool {
+    peer.kind == PeerKind::External
+        && peer.rules.graceful_shutdown
+        && attributes.communities.contains(&Community::GRACEFUL_SHUTDOWN)
+}
+
+/// Whether a route with Only to Customer cannot come from this peer (RFC 9234 section 5): a
+/// customer has none to give, a peer only those of its own customers.
+fn is_leak(attributes: &Attributes, peer: &RibPeer) -> bool {
+    match (peer.rules.role, attributes.only_to_customer) {
+        (Some(Role::Provider | Role::RouteServer), Some(_)) => true,
+        (Some(Role::Peer), Some(marked)) => marked != peer.asn,
+        _ => false,
+    }
 }
 
 /// What makes a route unusable before policy is asked.
 fn fault(attributes: &Attributes, peer: &RibPeer, ours: &Ours) -> Option<Standing> {
-    if attributes.as_path.contains(ours.asn) {
+    let own = [ours.asn, peer.local_asn(ours.asn)];
+    if own.into_iter().any(|own| attributes.as_path.contains(own)) {
         return Some(Standing::AsLoop);
+    }
+    if peer.kind == PeerKind::External {
+        if peer.rules.own_as_first && attributes.as_path.first() != Some(peer.asn) {
+            return Some(Standing::ForeignPath);
+        }
+        if is_leak(attributes, peer) {
+            return Some(Standing::RouteLeak);
+        }
     }
     if attributes.originator_id == Some(ours.router_id)
         || attributes.cluster_list.contains(&ours.cluster_id)

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::policy::Policy;
-use crate::types::{Asn, Attributes, Families, Prefix, RouterId};
+use crate::types::{Asn, Attributes, Families, Prefix, Role, RouterId};
 use crate::wire::Codec;
 
 /// A peer within the RIB: small, dense, given by the speaker, reused after removal. Below
@@ -21,9 +21,18 @@ pub enum PeerKind {
     Client,
 }
 
-/// What holds with a peer beside its policies.
+/// What holds with a peer beside its policies. By default nothing does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct PeerRules {
+    /// Our AS as this external peer sees it, in place of our own (RFC 7705, the local AS alone in
+    /// what we send, and nothing put into what we receive).
+    pub local_asn: Option<Asn>,
+    /// What we are to this external peer: Only to Customer is checked and set by it (RFC 9234).
+    pub role: Option<Role>,
+    /// A path of this external peer must begin with its AS (RFC 4271 section 6.3).
+    pub own_as_first: bool,
+    /// GRACEFUL_SHUTDOWN on a route of this external peer makes it the last choice (RFC 8326).
+    pub graceful_shutdown: bool,
     /// What is sent again stands in brackets (RFC 7313).
     pub enhanced_refresh: bool,
     /// Next hop self of IPv4 routes is our IPv6 address, where the session carries that
@@ -103,6 +112,10 @@ pub enum LostBecause {
     ReflectionLoop,
     /// Its next hop is our own address (RFC 4271 section 5.1.3).
     OwnNextHop,
+    /// It was for customers only, and came from elsewhere (RFC 9234 section 5).
+    RouteLeak,
+    /// Its path does not begin with the external peer's AS (RFC 4271 section 6.3).
+    ForeignPath,
     /// A lower local preference.
     LocalPref,
     /// Not announced by ourselves, while another is.

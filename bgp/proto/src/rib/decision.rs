@@ -118,6 +118,8 @@ pub(super) fn reasons(
             Standing::AsLoop => Some(LostBecause::AsLoop),
             Standing::ReflectionLoop => Some(LostBecause::ReflectionLoop),
             Standing::OwnNextHop => Some(LostBecause::OwnNextHop),
+            Standing::RouteLeak => Some(LostBecause::RouteLeak),
+            Standing::ForeignPath => Some(LostBecause::ForeignPath),
         })
         .collect();
     decide(paths, attrs, peers, &mut |index, reason| {

@@ -11,7 +11,8 @@ use super::peers::Peers;
 use super::policy::{Judge, Learned, Policy, Setting, Touched, Verdict};
 use super::{PeerKind, RibPeer};
 use crate::types::{
-    Attributes, ClusterId, Community, ExtendedCommunity, Families, Family, Prefix, RouterId,
+    Asn, Attributes, ClusterId, Community, ExtendedCommunity, Families, Family, Prefix, Role,
+    RouterId,
 };
 use crate::wire::Codec;
 
@@ -22,6 +23,9 @@ pub(super) struct Towards {
     pub(super) families: Families,
     pub(super) codec: Codec,
     local: Local,
+    local_asn: Option<Asn>,
+    /// What we are to them, where they are external (RFC 9234).
+    role: Option<Role>,
     pub(super) policy: Arc<Policy>,
 }
 
@@ -32,6 +36,8 @@ impl Towards {
             families: peer.families,
             codec: peer.codec,
             local: Local::of(peer),
+            local_asn: peer.rules.local_asn.filter(|_| peer.kind == PeerKind::External),
+            role: peer.rules.role.filter(|_| peer.kind == PeerKind::External),
             policy: peer.export.clone(),
         }
     }
@@ -49,7 +55,9 @@ pub(super) struct World<'a> {
 pub(super) struct Export<'a> {
     towards: &'a Towards,
     family: Family,
-    ours: Ours,
+    /// Our AS as they see it.
+    asn: Asn,
+    cluster: ClusterId,
     learned: Learned,
     /// The source's router id, where it must become ORIGINATOR_ID.
     reflected: Option<RouterId>,
@@ -70,7 +78,10 @@ impl<'a> Export<'a> {
     ) -> Option<Export<'a>> {
         let attributes = world.attrs.get(best.used);
         let learned = world.peers.learned(best.from);
-        if !is_passed_on(towards.kind, learned, attributes) {
+        if !is_passed_on(towards.kind, learned, attributes)
+            || (attributes.only_to_customer.is_some()
+                && towards.role.is_some_and(Role::marks_on_import))
+        {
             return None;
         }
         let source = world.peers.of(best.from).map(|peer| &peer.info);
@@ -78,11 +89,13 @@ impl<'a> Export<'a> {
         let reflected = source
             .filter(|source| inside(source.kind) && inside(towards.kind))
             .map(|source| source.router_id);
-        let setting = Setting { asn: world.ours.asn, next_hop: towards.local.next_hop(family) };
+        let asn = towards.local_asn.unwrap_or(world.ours.asn);
+        let setting = Setting { asn, next_hop: towards.local.next_hop(family) };
         Some(Export {
             towards,
             family,
-            ours: world.ours,
+            asn,
+            cluster: world.ours.cluster_id,
             learned,
             reflected,
             judge: Judge::new(&towards.policy, attributes, learned, setting),
@@ -140,10 +153,13 @@ impl<'a> Export<'a> {
             return None;
         }
         if external {
-            route.as_path = route.as_path.prepend(self.ours.asn, 1);
+            route.as_path = route.as_path.prepend(self.asn, 1);
             route.local_pref = None;
             route.originator_id = None;
             route.cluster_list = Box::default();
+            if self.towards.role.is_some_and(Role::marks_on_export) {
+                route.only_to_customer.get_or_insert(self.asn);
+            }
             if !here && !touched.med {
                 route.med = None;
             }
@@ -155,7 +171,7 @@ impl<'a> Export<'a> {
             route.local_pref.get_or_insert(DEFAULT_LOCAL_PREF);
         }
         if let Some(source) = self.reflected {
-            reflect(&mut route, source, self.ours.cluster_id);
+            reflect(&mut route, source, self.cluster);
         }
         Some(route)
     }

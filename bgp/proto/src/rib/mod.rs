@@ -15,12 +15,12 @@
 //! |---|---|---|
 //! | `intern` | every attribute set once, counted | |
 //! | `table` | prefixes and their paths | |
-//! | `adj_in` | judging what peers send; policies replaced live | 4271 section 3.2, 4456 section 8 |
+//! | `adj_in` | judging what peers send; policies replaced live | 4271 sections 3.2 and 6.3, 4456 section 8, 8326, 9234 |
 //! | [`policy`] | rules, prefix sets, the one evaluation for import and export | 8212 |
 //! | `claims` | whom a prefix belongs to | |
 //! | `decision` | the numbered list of steps | 4271 section 9.1.2, 4456 section 9 |
 //! | `loc` | the best of each prefix, and what of it is to be told | 4271 section 9.1 |
-//! | `export`, `next_hop` | what a kind of peer is sent | 4271 section 5.1 and 9.2, 1997, 2545, 4360, 4456 |
+//! | `export`, `next_hop` | what a kind of peer is sent | 4271 section 5.1 and 9.2, 1997, 2545, 4360, 4456, 7705, 8950, 9234 |
 //! | `adj_out` | update groups, their logs, walks, End-of-RIB, brackets | 4271 section 9.2, 2918, 4724, 7313 |
 //! | `view`, `refusals` | what an operator sees | |
 //!

@@ -3,7 +3,8 @@
 use super::adj_out::Member;
 use super::policy::Learned;
 use super::table::From;
-use super::{PeerCounters, PeerKey, RibPeer};
+use super::{PeerCounters, PeerKey, PeerKind, RibPeer};
+use crate::types::Asn;
 
 /// One peer.
 pub(super) struct Peer {
@@ -17,6 +18,13 @@ pub(super) struct Peer {
     pub(super) judge_again: bool,
     /// Its part in Adj-RIB-Out, while its session is up.
     pub(super) member: Option<Member>,
+}
+
+impl RibPeer {
+    /// Our AS as the peer sees it.
+    pub(super) fn local_asn(&self, ours: Asn) -> Asn {
+        self.rules.local_asn.filter(|_| self.kind == PeerKind::External).unwrap_or(ours)
+    }
 }
 
 impl Peer {

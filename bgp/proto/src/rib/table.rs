@@ -92,6 +92,10 @@ pub(super) enum Standing {
     ReflectionLoop,
     /// Its next hop is our own address.
     OwnNextHop,
+    /// Only to Customer says that it should not have come here.
+    RouteLeak,
+    /// Its path does not begin with the peer's AS.
+    ForeignPath,
 }
 
 /// One peer's path to a prefix: twelve octets.
@@ -124,7 +128,9 @@ impl Path {
             1 => Standing::Refused,
             2 => Standing::AsLoop,
             3 => Standing::ReflectionLoop,
-            _ => Standing::OwnNextHop,
+            4 => Standing::OwnNextHop,
+            5 => Standing::RouteLeak,
+            _ => Standing::ForeignPath,
         }
     }
 

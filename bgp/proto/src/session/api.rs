@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::types::{Asn, Families, HoldTime, RouterId};
+use crate::types::{Asn, Families, HoldTime, Role, RouterId};
 use crate::wire::{Cease, Codec, Message, MessageError, Notification, Open, RouteRefresh, Update};
 
 /// The states of RFC 4271 section 8.2.2, as an operator knows them.
@@ -82,11 +82,22 @@ pub struct SessionConfig {
     pub families: Families,
     /// Who dials.
     pub passive: Passive,
+    /// What we are to an external peer (RFC 9234); means nothing within the AS.
+    pub role: Option<RoleOffer>,
     /// Offer IPv4 routes with IPv6 next hops (RFC 8950).
     pub extended_next_hop: bool,
     /// What we say in the graceful restart capability; `None` leaves it out, and we do not help
     /// this peer either.
     pub graceful_restart: Option<RestartingSide>,
+}
+
+/// The role that we offer (RFC 9234 section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoleOffer {
+    /// What we are to the peer.
+    pub role: Role,
+    /// Strict mode: no session with a peer that does not say its own.
+    pub required: bool,
 }
 
 /// Our side of graceful restart (RFC 4724 section 3).

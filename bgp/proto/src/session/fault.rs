@@ -2,7 +2,7 @@
 //! RFC 4271 section 6 that the state machine itself finds.
 
 use super::{DownReason, State};
-use crate::types::{Asn, Families, RouterId};
+use crate::types::{Asn, Families, Role, RouterId};
 use crate::wire::{Capability, Message, Notification};
 
 /// A reason found by ourselves, with what the peer is told.
@@ -46,6 +46,27 @@ pub(super) fn no_common_family(ours: Families, theirs: Families) -> Fault {
             in_words(theirs)
         ),
     }
+}
+
+/// 2/11: what the peer says it is does not go with what we are to it (RFC 9234 section 4.2).
+/// `theirs` are the numbers that it sent.
+pub(super) fn role_mismatch(ours: Role, theirs: &[u8]) -> Fault {
+    let name = |number: &u8| match Role::from_u8(*number) {
+        Some(role) => role.to_string(),
+        None => format!("role {number}, which is unknown"),
+    };
+    let expected = ours.counterpart();
+    let what = match theirs {
+        [] => format!("the peer says no role, and one is required: it must be {expected}"),
+        _ => {
+            let said: Vec<String> = theirs.iter().map(name).collect();
+            format!(
+                "we are {ours} to the peer, so it must be {expected}; it is {}",
+                said.join(" and ")
+            )
+        }
+    };
+    Fault { notification: Notification::role_mismatch(), what }
 }
 
 fn in_words(families: Families) -> String {

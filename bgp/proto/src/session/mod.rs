@@ -36,7 +36,8 @@
 //! | `fault` | what the peer is told |
 //!
 //! RFCs: 4271 sections 6 and 8, 6608 (FSM errors), 5492 (capabilities), 6793 (four-octet AS),
-//! 6286 (identifiers), 4724 and 8538 (graceful restart), 4486 and 9003 (Cease), 2918 (refresh).
+//! 6286 (identifiers), 4724 and 8538 (graceful restart), 4486 and 9003 (Cease), 2918 and 7313 (refresh), 8654
+//! (extended messages), 8950 (next hops), 9234 (roles).
 //! Mandatory parts of section 8 only: of the optional session attributes DampPeerOscillations,
 //! IdleHoldTimer and PassiveTcpEstablishment are built; DelayOpen, TrackTcpState,
 //! SendNOTIFICATIONwithoutOPEN and the optional collision detection in Established are not.
@@ -58,7 +59,7 @@ mod timer;
 mod transport;
 
 pub use api::{
-    Action, Direction, DownReason, Event, Negotiated, Passive, RestartingSide, Retained,
+    Action, Direction, DownReason, Event, Negotiated, Passive, RestartingSide, Retained, RoleOffer,
     SessionConfig, State, TcpFailure,
 };
 pub use backoff::{FIRST_RETRY, MAX_BACKOFF};

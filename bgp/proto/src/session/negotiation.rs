@@ -4,8 +4,8 @@
 use super::fault::{self, Fault};
 use super::graceful_restart::offer_of;
 use super::refusal::Refused;
-use super::{Direction, Negotiated, RestartingSide, SessionConfig};
-use crate::types::{Families, Family};
+use super::{Direction, Negotiated, RestartingSide, RoleOffer, SessionConfig};
+use crate::types::{Families, Family, Role};
 use crate::wire::{Capability, Codec, GracefulRestartFamily, Open};
 
 /// The OPEN that we send: all that is configured, less what the peer has refused before.
@@ -20,6 +20,9 @@ pub(super) fn our_open(config: &SessionConfig, carried: Families, refused: &Refu
         capabilities.push(Capability::ExtendedNextHop(vec![Family::Ipv4Unicast]));
     }
     capabilities.push(Capability::ExtendedMessage);
+    if let Some(offer) = config.role.filter(|_| !is_internal(config)) {
+        capabilities.push(Capability::Role(offer.role.to_u8()));
+    }
     if let Some(side) = config.graceful_restart {
         capabilities.push(restart_capability(config.families, side, carried));
     }
@@ -59,7 +62,7 @@ pub(super) fn negotiate(
     if claimed != Some(config.peer_asn) {
         return Err(fault::bad_peer_as(config.peer_asn, claimed));
     }
-    let ibgp = config.local_asn == config.peer_asn;
+    let ibgp = is_internal(config);
     if ibgp && open.router_id == config.router_id {
         return Err(fault::bad_identifier(config.router_id));
     }
@@ -67,6 +70,9 @@ pub(super) fn negotiate(
     let families = ours.and(theirs);
     if families.is_empty() {
         return Err(fault::no_common_family(ours, theirs));
+    }
+    if let Some(offer) = config.role.filter(|_| !ibgp) {
+        judge_role(offer, &open)?;
     }
     let our_restart = offer_of(sent);
     let restart = our_restart.and(offer_of(&open));
@@ -104,6 +110,30 @@ pub(super) fn families_of(open: &Open) -> Families {
         None => Families::NONE.with(Family::Ipv4Unicast),
         Some(first) => std::iter::once(first).chain(families).flatten().collect(),
     }
+}
+
+fn is_internal(config: &SessionConfig) -> bool {
+    config.local_asn == config.peer_asn
+}
+
+/// RFC 9234 section 4.2. Several capabilities that say the same are one.
+fn judge_role(ours: RoleOffer, open: &Open) -> Result<(), Fault> {
+    let mut theirs: Vec<u8> = open
+        .capabilities
+        .iter()
+        .filter_map(|capability| match capability {
+            Capability::Role(role) => Some(*role),
+            _ => None,
+        })
+        .collect();
+    theirs.sort_unstable();
+    theirs.dedup();
+    let fits = match theirs[..] {
+        [] => !ours.required,
+        [only] => Role::from_u8(only) == Some(ours.role.counterpart()),
+        _ => false,
+    };
+    if fits { Ok(()) } else { Err(fault::role_mismatch(ours.role, &theirs)) }
 }
 
 /// Whether both OPENs offer what `is` asks for.
@@ -238,6 +268,48 @@ mod tests {
         let theirs = open_of(&extended(2));
         let agreed = negotiate(&extended(1), Direction::Outgoing, &sent, theirs).unwrap();
         assert!(!agreed.codec.extended_message && !agreed.enhanced_refresh);
+    }
+
+    #[test]
+    fn roles_go_together_or_there_is_no_session() {
+        let external = |id, local, peer, role: Option<Role>, required| SessionConfig {
+            local_asn: asn(local),
+            peer_asn: asn(peer),
+            role: role.map(|role| RoleOffer { role, required }),
+            ..config(id)
+        };
+        for ours in Role::ALL {
+            let config = external(1, 1, 2, Some(ours), false);
+            for theirs in Role::ALL {
+                let fits = agree(&config, open_of(&external(2, 2, 1, Some(theirs), false))).is_ok();
+                assert_eq!(fits, theirs == ours.counterpart(), "{ours} and {theirs}");
+            }
+            let silent = external(2, 2, 1, None, false);
+            assert!(agree(&config, open_of(&silent)).is_ok());
+            let strict = external(1, 1, 2, Some(ours), true);
+            assert_eq!(refusal(&strict, open_of(&silent)), (2, 11));
+        }
+        let config = external(1, 1, 2, Some(Role::Customer), false);
+        let mut open = open_of(&external(2, 2, 1, Some(Role::Provider), false));
+        open.capabilities.push(Capability::Role(0));
+        assert!(agree(&config, open.clone()).is_ok(), "said twice");
+        open.capabilities.push(Capability::Role(3));
+        let fault = agree(&config, open.clone()).unwrap_err();
+        assert_eq!(
+            fault.what,
+            "we are customer to the peer, so it must be provider; it is provider and customer"
+        );
+        open.capabilities.retain(|capability| capability.code() != 9);
+        open.capabilities.push(Capability::Role(77));
+        assert_eq!(refusal(&config, open), (2, 11));
+    }
+
+    #[test]
+    fn within_the_as_there_are_no_roles() {
+        let offer = Some(RoleOffer { role: Role::Peer, required: true });
+        let ours = SessionConfig { role: offer, ..config(1) };
+        assert!(!open_of(&ours).capabilities.iter().any(|capability| capability.code() == 9));
+        assert!(agree(&ours, open_of(&config(2))).is_ok());
     }
 
     #[test]

@@ -23,6 +23,7 @@ impl SessionConfig {
             ("router id", self.router_id != new.router_id),
             ("hold time", self.hold_time != new.hold_time),
             ("families", self.families != new.families),
+            ("role", self.role != new.role),
             ("extended next hop", self.extended_next_hop != new.extended_next_hop),
             ("graceful restart", restart(self) != restart(new)),
         ];

@@ -55,10 +55,14 @@ impl Refused {
     }
 }
 
-/// An AS that does not fit into two octets cannot be spoken for without the capability.
+/// An AS that does not fit into two octets cannot be spoken for without the capability, and a
+/// role that is required must be said.
 fn needed(config: &SessionConfig, capability: &Capability) -> bool {
-    matches!(capability, Capability::FourOctetAsn(_))
-        && u16::try_from(config.local_asn.get()).is_err()
+    match capability {
+        Capability::FourOctetAsn(_) => u16::try_from(config.local_asn.get()).is_err(),
+        Capability::Role(_) => config.role.is_some_and(|offer| offer.required),
+        _ => false,
+    }
 }
 
 /// What tells capabilities apart; multiprotocol ones by their family.

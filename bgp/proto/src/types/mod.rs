@@ -6,6 +6,7 @@ mod community;
 mod family;
 mod hold_time;
 mod prefix;
+mod role;
 mod router_id;
 #[cfg(test)]
 mod tests;
@@ -18,4 +19,5 @@ pub use community::{Community, ExtendedCommunity, LargeCommunity};
 pub use family::{Families, Family};
 pub use hold_time::HoldTime;
 pub use prefix::{Ipv4Prefix, Ipv6Prefix, Prefix, PrefixError};
+pub use role::Role;
 pub use router_id::{ClusterId, RouterId};

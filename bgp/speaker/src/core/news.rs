@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use twill_bgp_proto::rib::{PeerKey, PeerRules, RibPeer};
 use twill_bgp_proto::session::State;
-use twill_bgp_proto::types::Families;
+use twill_bgp_proto::types::{Families, Role};
 use twill_bgp_proto::wire::{RefreshKind, RouteRefresh, Update};
 
 use super::Core;
@@ -66,6 +66,7 @@ impl Core {
         let ours = interface::ours(&config.next_hops, local, config.address);
         let families = negotiated.codec.families;
         tracing::info!(peer = config.name, ?families, "session established");
+        let role = config.role.map(|offer| offer.role);
         let rib_peer = RibPeer {
             kind: self.kind(&config),
             asn: config.asn,
@@ -77,6 +78,10 @@ impl Core {
             local_ipv6: ours.ipv6,
             local_link_local: ours.link_local,
             rules: PeerRules {
+                local_asn: config.local_asn,
+                role,
+                own_as_first: config.own_as_first && role != Some(Role::RouteServerClient),
+                graceful_shutdown: config.graceful_shutdown,
                 enhanced_refresh: negotiated.enhanced_refresh,
                 ipv6_next_hop: local.is_some_and(|local| local.is_ipv6())
                     && !config.next_hops.iter().any(IpAddr::is_ipv4),

@@ -269,13 +269,14 @@ impl Core {
 
     fn session_config(&self, peer: &PeerConfig) -> SessionConfig {
         SessionConfig {
-            local_asn: self.settings.asn,
+            local_asn: peer.local_asn.unwrap_or(self.settings.asn),
             peer_asn: peer.asn,
             router_id: self.settings.router_id,
             hold_time: peer.hold_time,
             connect_retry: peer.connect_retry,
             families: peer.families,
             passive: peer.passive,
+            role: peer.role,
             extended_next_hop: peer.extended_next_hop,
             graceful_restart: self.settings.restart_time.map(|restart_time| RestartingSide {
                 restart_time,

@@ -4,6 +4,7 @@ mod decision;
 mod export;
 mod groups;
 mod model;
+mod outside;
 mod policies;
 mod refresh;
 mod restart;

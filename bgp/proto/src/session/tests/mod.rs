@@ -41,6 +41,7 @@ pub(super) fn config(id: u8) -> SessionConfig {
         connect_retry: Duration::from_secs(5),
         families: Families::ALL,
         passive: Passive::No,
+        role: None,
         extended_next_hop: false,
         graceful_restart: None,
     }
