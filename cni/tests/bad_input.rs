@@ -84,7 +84,9 @@ fn configuration() {
         ("onLink", json!(["10.0.0.0"]), 7, "onLink[0]"),
         ("hostRoutes", json!({"protocol": 2}), 7, "hostRoutes.protocol"),
         ("ipam", Value::Null, 7, "ipam"),
-        ("ipam", json!({}), 7, "ipam.ranges"),
+        ("ipam", json!({"cooldown": "1s"}), 7, "ipam.ranges"),
+        ("disableContainerInterface", json!(true), 7, "because the network gives out addresses"),
+        ("disableContainerInterface", json!("yes"), 7, "true or false"),
         ("ipam", json!({"type": "../../bin/sh"}), 7, "ipam.type"),
         ("ipam", json!({"type": "no-such-plugin"}), 4, "CNI_PATH"),
         ("ipam", ranges(json!([])), 7, "ipam.ranges"),
@@ -229,10 +231,18 @@ fn an_exhausted_range() {
     host.call("ADD", "a", &config).ok();
     host.call("ADD", "b", &config).ok();
     let before = host.left(&["a", "b", "c"]);
-    host.call("ADD", "c", &config).refused(11, "10.0.0.0/30 has 2 addresses, 2 held, 0 resting");
+    let answer = host.call("ADD", "c", &config);
+    assert_eq!(answer.json["details"], "held by: a eth0 (10.0.0.1), b eth0 (10.0.0.2)");
+    answer.refused(11, "10.0.0.0/30 has 2 addresses, 2 held, 0 resting");
     assert_eq!(host.left(&["a", "b", "c"]), before);
     host.call("DEL", "a", &config).ok();
-    host.call("ADD", "c", &config).refused(11, "1 held, 1 resting, the first for");
+    let answer = host.call("ADD", "c", &config);
+    let details = answer.json["details"].as_str().unwrap();
+    assert!(
+        details.starts_with("held by: b eth0 (10.0.0.2); resting: 10.0.0.1 until "),
+        "{details}"
+    );
+    answer.refused(11, "1 held, 1 resting, the first for");
     let request = json!({"ips": ["10.0.0.2"]});
     config["runtimeConfig"] = request;
     host.call("ADD", "c", &config).refused(11, "held by b eth0");

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::address::{Cidr, from_number, to_number};
 use crate::config::fields::{self, Fields, Place};
-use crate::config::{GatewayMode, Route, read_route};
+use crate::config::{GatewayMode, Route, is_layer2, read_route};
 use crate::error::{Code, Error};
 
 /// Where leases are unless configured.
@@ -23,6 +23,8 @@ pub enum Ipam {
     BuiltIn(BuiltIn),
     /// Another plugin does, by exec.
     Delegate(String),
+    /// Nobody: pods are on the bridge without an address.
+    Layer2,
 }
 
 /// The built-in allocator's configuration.
@@ -107,8 +109,12 @@ pub(crate) fn read(
     ip_ranges: Option<&Value>,
 ) -> Result<Ipam, Error> {
     let Some(value) = root.get("ipam") else {
-        return Err(root.wrong("ipam", "an object with the ranges of the pods' addresses"));
+        let expected = "an object with the ranges of the pods' addresses, or {} for pods without";
+        return Err(root.wrong("ipam", expected));
     };
+    if ip_ranges.is_none() && is_layer2(root) {
+        return Ok(Ipam::Layer2);
+    }
     let place = root.place("ipam");
     let ipam = fields::object(place, value)?;
     match ipam.string("type")? {

@@ -103,6 +103,8 @@ pub struct NetworkConfig {
     pub force_address: bool,
     /// Whether pods wait for duplicate address detection (`enabledad`).
     pub detect_duplicates: bool,
+    /// Whether pods' ends stay down (`disableContainerInterface`), in a network without addresses.
+    pub disable_interface: bool,
     /// Of the host's end.
     pub port: PortOptions,
     /// Further prefixes that pods believe to be on link.
@@ -199,6 +201,7 @@ impl NetworkConfig {
             promiscuous: root.boolean("promiscMode", false)?,
             force_address: root.boolean("forceAddress", false)?,
             detect_duplicates: root.boolean("enabledad", false)?,
+            disable_interface: read_disable_interface(&root, &ipam)?,
             port: PortOptions {
                 hairpin: root.boolean("hairpinMode", false)?,
                 isolated: root.boolean("portIsolation", false)?,
@@ -216,6 +219,11 @@ impl NetworkConfig {
             valid_attachments: read_attachments(&root)?,
         })
     }
+}
+
+/// Whether the `ipam` block is empty: the reference's way to have no addresses.
+pub(crate) fn is_layer2(root: &Fields<'_>) -> bool {
+    root.get("ipam").and_then(Value::as_object).is_some_and(serde_json::Map::is_empty)
 }
 
 /// The reference's rule for network names; ours because it becomes a directory.
@@ -253,12 +261,21 @@ fn check_ipv6_mtu(root: &Fields<'_>, mtu: Option<u32>, ipam: &Ipam) -> Result<()
     Ok(())
 }
 
+/// An interface that is down has no routes: as in the reference, only without addresses.
+fn read_disable_interface(root: &Fields<'_>, ipam: &Ipam) -> Result<bool, Error> {
+    const KEY: &str = "disableContainerInterface";
+    let disabled = root.boolean(KEY, false)?;
+    if disabled && *ipam != Ipam::Layer2 {
+        return Err(
+            root.wrong(KEY, "false, because the network gives out addresses; or \"ipam\": {}")
+        );
+    }
+    Ok(disabled)
+}
+
 fn refuse_unsupported(root: &Fields<'_>) -> Result<(), Error> {
-    let remedies = [
-        ("vlanTrunk", "give each VLAN a bridge of its own"),
-        ("macspoofchk", "leave it out"),
-        ("disableContainerInterface", "leave it out"),
-    ];
+    let remedies =
+        [("vlanTrunk", "give each VLAN a bridge of its own"), ("macspoofchk", "leave it out")];
     if root.number("vlan", 0..=4094)?.is_some_and(|vlan| vlan != 0) {
         return Err(root.unsupported("vlan", "give each VLAN a bridge of its own"));
     }
@@ -270,7 +287,7 @@ fn refuse_unsupported(root: &Fields<'_>) -> Result<(), Error> {
             return Err(root.unsupported(key, remedy));
         }
     }
-    if !root.boolean("isGateway", true)? {
+    if !root.boolean("isGateway", true)? && !is_layer2(root) {
         return Err(root.unsupported("isGateway", "the bridge is the pods' gateway; leave it out"));
     }
     // The agent masquerades what leaves the cluster, whatever stands here.

@@ -8,13 +8,13 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::address::{from_number, to_number};
 use crate::config::Range;
 use crate::ipam::clock::Uptime;
 use crate::ipam::released::Released;
-use crate::ipam::{IpamError, rest};
+use crate::ipam::{IpamError, Lease, rest};
 
 /// What is known when an address is asked for.
 pub struct Question<'a> {
@@ -59,24 +59,57 @@ pub struct Exhausted {
     pub subnets: Vec<String>,
     /// How many addresses there are to give out.
     pub size: u128,
-    /// How many of them rest.
-    pub resting: usize,
-    /// Until the first of those has rested.
-    pub next_in: Option<Duration>,
-    /// How many leases the whole network has.
-    pub holders: usize,
+    /// Those of them that rest, and for how long; the next to be free first.
+    pub resting: Vec<(IpAddr, Duration)>,
+    /// Their leases, in the order of addresses.
+    pub held: Vec<Lease>,
+}
+
+/// So many holders and resting addresses are named.
+const NAMED: usize = 16;
+
+impl Exhausted {
+    /// By whom addresses are held, and until when others rest, of a bounded length.
+    pub fn details(&self, now: SystemTime) -> String {
+        let holder = |lease: &Lease| {
+            format!("{} {} ({})", lease.container_id, lease.interface, lease.address)
+        };
+        let until = |(address, wait): &(IpAddr, Duration)| {
+            format!("{address} until {}", time_of_day(now.checked_add(*wait).unwrap_or(now)))
+        };
+        let held = named("held by", &self.held, holder);
+        let resting = named("resting", &self.resting, until);
+        [held, resting].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// `None` for none.
+fn named<T>(what: &str, items: &[T], name: impl Fn(&T) -> String) -> Option<String> {
+    let more = items.len().saturating_sub(NAMED);
+    let names: Vec<String> = items.iter().take(NAMED).map(name).collect();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    (!names.is_empty()).then(|| format!("{what}: {}{more}", names.join(", ")))
+}
+
+/// Hours, minutes and seconds; an address never rests for a day.
+fn time_of_day(time: SystemTime) -> String {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (hours, minutes) = (seconds / 3600 % 24, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02} UTC", seconds % 60)
 }
 
 impl fmt::Display for Exhausted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let held = self.size.saturating_sub(self.resting as u128);
-        let (subnets, size, resting) = (self.subnets.join(", "), self.size, self.resting);
+        let (subnets, size) = (self.subnets.join(", "), self.size);
+        let (held, resting) = (self.held.len(), self.resting.len());
         write!(f, "{subnets} has {size} addresses, {held} held, {resting} resting")?;
-        match self.next_in {
-            Some(wait) => write!(f, ", the first for {:.1} s more", wait.as_secs_f64())?,
-            None => f.write_str("; give the network another range, or delete pods")?,
+        match (self.resting.first(), self.resting.last()) {
+            (Some((_, first)), Some((_, last))) => {
+                let (first, last) = (first.as_secs_f64(), last.as_secs_f64());
+                write!(f, ", the first for {first:.1} s more, the last for {last:.1} s")
+            }
+            _ => f.write_str("; give the network another range, or delete pods"),
         }
-        write!(f, "; the network has {} leases", self.holders)
     }
 }
 
@@ -101,7 +134,7 @@ pub fn choose(
         match rest(time, question.now, question.cooldown) {
             Duration::ZERO if !is_held(address)? => return Ok(Ok(Choice::Reused(address))),
             Duration::ZERO => {}
-            wait if !is_held(address)? => resting.push(wait),
+            wait if !is_held(address)? => resting.push((address, wait)),
             _ => {}
         }
     }
@@ -110,12 +143,12 @@ pub fn choose(
     {
         return Ok(Ok(Choice::Unused(address)));
     }
+    resting.sort_by_key(|(_, wait)| *wait);
     Ok(Err(Exhausted {
         subnets: question.set.iter().map(|range| range.subnet.to_string()).collect(),
         size: question.set.iter().map(Range::size).fold(0, u128::saturating_add),
-        resting: resting.len(),
-        next_in: resting.into_iter().min(),
-        holders: 0,
+        resting,
+        held: Vec::new(),
     }))
 }
 
@@ -239,12 +272,33 @@ mod tests {
             model.del(address.parse().unwrap());
         }
         let exhausted = model.add().unwrap_err();
-        assert_eq!((exhausted.size, exhausted.resting), (8, 2));
-        assert!(exhausted.next_in.unwrap() <= COOLDOWN, "{exhausted}");
+        assert_eq!((exhausted.size, exhausted.resting.len()), (8, 2));
+        assert!(exhausted.resting[1].1 <= COOLDOWN, "{exhausted}");
         model.now.0 += 100;
         assert_eq!(model.add().unwrap().to_string(), "10.0.0.5");
         assert_eq!(model.add().unwrap().to_string(), "10.0.0.2");
-        assert_eq!(model.add().unwrap_err().next_in, None);
+        assert_eq!(model.add().unwrap_err().resting, []);
+    }
+
+    #[test]
+    fn exhaustion_names_holders_and_times() {
+        let lease = |number: u8| Lease {
+            address: IpAddr::from([10, 0, 0, number]),
+            container_id: format!("pod-{number}"),
+            interface: "eth0".into(),
+            since: None,
+            keyed: true,
+        };
+        let exhausted = Exhausted {
+            subnets: vec!["10.0.0.0/27".into()],
+            size: 30,
+            resting: vec![(IpAddr::from([10, 0, 0, 30]), Duration::from_secs(59))],
+            held: (1..=20).map(lease).collect(),
+        };
+        let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(20_000 * 86_400 + 12 * 3600);
+        let details = exhausted.details(noon);
+        assert!(details.starts_with("held by: pod-1 eth0 (10.0.0.1), pod-2 eth0"), "{details}");
+        assert!(details.contains("(10.0.0.16) and 4 more; resting: 10.0.0.30 until 12:00:59 UTC"));
     }
 
     #[test]
@@ -301,7 +355,7 @@ mod tests {
                         }
                         Err(exhausted) => {
                             prop_assert_eq!(model.held.len() + rests.len(), 8);
-                            prop_assert_eq!(exhausted.resting, rests.len());
+                            prop_assert_eq!(exhausted.resting.len(), rests.len());
                             prop_assert!(rests.values().all(|t| model.now.since(*t) < COOLDOWN));
                         }
                     },

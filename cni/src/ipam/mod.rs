@@ -31,7 +31,7 @@ mod view;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 
@@ -40,6 +40,7 @@ use crate::error::{Code, Error};
 use crate::ipam::allocator::{Choice, Exhausted};
 use crate::ipam::released::Released;
 use crate::ipam::store::{Chosen, Store};
+use crate::link::LinkError;
 
 pub use clock::Uptime;
 pub use delegate::Delegate;
@@ -91,6 +92,20 @@ pub enum IpamError {
         /// By whom.
         holder: String,
     },
+    /// The address that the bridge is to have as the pods' gateway is a pod's.
+    #[error(
+        "the pods' gateway {address} is held by {holder}, attached while gateway was link-local: \
+         the bridge cannot have it as well; delete that pod first, or leave gateway link-local"
+    )]
+    GatewayHeld {
+        /// Which.
+        address: IpAddr,
+        /// By whom.
+        holder: String,
+    },
+    /// What the host has could not be asked, or its bridge not made.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// A requested address is of no range.
     #[error("requested address {0} is in no range of the network; request one of its ranges")]
     OutOfRange(IpAddr),
@@ -98,6 +113,29 @@ pub enum IpamError {
 
 fn list(addresses: &[IpAddr]) -> String {
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The host, as far as its own addresses matter. Asked while the network is locked, so that a pod
+/// and the bridge never get the same one, whatever gateway mode each of two ADDs is of.
+pub trait Host {
+    /// Whether the address is the host's own.
+    ///
+    /// # Errors
+    /// The kernel could not be asked.
+    fn has(&mut self, address: IpAddr) -> Result<bool, LinkError>;
+
+    /// Gives the bridge the gateways of the ranges.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    fn make_gateways(&mut self) -> Result<(), LinkError>;
+}
+
+fn holder_of(store: &Store, address: IpAddr) -> String {
+    store.lease(address).map_or_else(
+        || "a lease that cannot be read".to_owned(),
+        |lease| format!("{} {}", lease.container_id, lease.interface),
+    )
 }
 
 /// The built-in allocator of one network.
@@ -120,6 +158,7 @@ impl Network {
         &self,
         holder: Holder<'_>,
         requested: &[IpAddr],
+        host: &mut impl Host,
     ) -> Result<Vec<Assigned>, IpamError> {
         for address in requested {
             if !self.config.sets.iter().flatten().any(|range| range.contains(*address)) {
@@ -131,12 +170,13 @@ impl Network {
         if !held.is_empty() {
             return Err(IpamError::Held(held));
         }
+        self.claim_gateways(&store, host)?;
         let mut choices = Vec::with_capacity(self.config.sets.len());
         for (number, set) in self.config.sets.iter().enumerate() {
             let in_set = |address: &&IpAddr| set.iter().any(|range| range.contains(**address));
             let choice = match requested.iter().find(in_set) {
-                Some(address) => Self::claim(&store, *address)?,
-                None => self.choose(&store, number, set)?,
+                Some(address) => Self::claim(&store, *address, host)?,
+                None => self.choose(&store, number, set, host)?,
             };
             choices.push(choice);
         }
@@ -149,7 +189,25 @@ impl Network {
         Ok(addresses.into_iter().filter_map(|address| self.assigned(address)).collect())
     }
 
-    fn choose(&self, store: &Store, number: usize, set: &[Range]) -> Result<Chosen, IpamError> {
+    /// No gateway may be a pod's; those that the host lacks it gets now.
+    fn claim_gateways(&self, store: &Store, host: &mut impl Host) -> Result<(), IpamError> {
+        let mut missing = false;
+        for address in self.config.sets.iter().flatten().filter_map(|range| range.gateway) {
+            if store.is_held(address)? {
+                return Err(IpamError::GatewayHeld { address, holder: holder_of(store, address) });
+            }
+            missing |= !host.has(address)?;
+        }
+        if missing { Ok(host.make_gateways()?) } else { Ok(()) }
+    }
+
+    fn choose(
+        &self,
+        store: &Store,
+        number: usize,
+        set: &[Range],
+        host: &mut impl Host,
+    ) -> Result<Chosen, IpamError> {
         let ipv6 = set.iter().any(|range| range.subnet.is_ipv6());
         let released = store.released(ipv6)?;
         let question = allocator::Question {
@@ -160,22 +218,24 @@ impl Network {
             now: Uptime::now(),
             cooldown: self.config.cooldown,
         };
-        let choice = allocator::choose(&question, |address| store.is_held(address))?;
-        let choice = choice.map_err(|mut exhausted| {
-            exhausted.holders = store.leases().map(|leases| leases.len()).unwrap_or(0);
-            IpamError::Exhausted(exhausted)
+        let taken = |address| Ok(store.is_held(address)? || host.has(address)?);
+        let choice = allocator::choose(&question, taken)?;
+        let choice = choice.map_err(|exhausted| {
+            let mut held = store.leases().unwrap_or_default();
+            held.retain(|lease| set.iter().any(|range| range.contains(lease.address)));
+            held.sort_by_key(|lease| lease.address);
+            IpamError::Exhausted(Exhausted { held, ..exhausted })
         })?;
         Ok(Chosen { choice, released })
     }
 
     /// A requested address may rest: whoever asks for one by name knows why.
-    fn claim(store: &Store, address: IpAddr) -> Result<Chosen, IpamError> {
+    fn claim(store: &Store, address: IpAddr, host: &mut impl Host) -> Result<Chosen, IpamError> {
         if store.is_held(address)? {
-            let holder = store.lease(address).map_or_else(
-                || "a lease that cannot be read".to_owned(),
-                |lease| format!("{} {}", lease.container_id, lease.interface),
-            );
-            return Err(IpamError::Taken { address, holder });
+            return Err(IpamError::Taken { address, holder: holder_of(store, address) });
+        }
+        if host.has(address)? {
+            return Err(IpamError::Taken { address, holder: "the host itself".to_owned() });
         }
         Ok(Chosen { choice: Choice::Requested(address), released: Released::default() })
     }
@@ -234,6 +294,7 @@ impl Network {
         let mut freed = Vec::new();
         for mut lease in store.leases()? {
             lease.since = store.since(&lease);
+            lease.keyed = store.is_keyed(&lease);
             if !stale(&lease) {
                 continue;
             }
@@ -255,11 +316,20 @@ impl From<IpamError> for Error {
     fn from(error: IpamError) -> Self {
         let code = match error {
             IpamError::Io { .. } => Code::Io,
+            IpamError::Link(_) => Code::Kernel,
             IpamError::Held(_) => Code::Environment,
-            IpamError::Exhausted(_) | IpamError::Taken { .. } => Code::TryAgainLater,
+            IpamError::Exhausted(_) | IpamError::Taken { .. } | IpamError::GatewayHeld { .. } => {
+                Code::TryAgainLater
+            }
             IpamError::OutOfRange(_) => Code::NetworkConfig,
         };
-        Self::new(code, error.to_string())
+        let answer = Self::new(code, error.to_string());
+        match error {
+            IpamError::Exhausted(exhausted) => {
+                answer.with_details(exhausted.details(SystemTime::now()))
+            }
+            _ => answer,
+        }
     }
 }
 

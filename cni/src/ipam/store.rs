@@ -34,6 +34,9 @@ pub struct Lease {
     /// When the file was written; only [`crate::ipam::view`] and
     /// [`crate::ipam::Network::collect`] ask.
     pub since: Option<SystemTime>,
+    /// Whether we gave it out: leases of the reference have no key, and their pods' links other
+    /// names. Only asked for where `since` is.
+    pub keyed: bool,
 }
 
 impl Lease {
@@ -45,6 +48,7 @@ impl Lease {
             container_id: container_id.trim().to_owned(),
             interface: interface.trim().to_owned(),
             since: None,
+            keyed: false,
         })
     }
 
@@ -172,12 +176,7 @@ impl Store {
     }
 
     fn key_path(&self, holder: Holder<'_>) -> PathBuf {
-        let mut name = format!("{}:{}", holder.container_id, holder.interface);
-        if name.len() > LONGEST_NAME {
-            // Two such holders may meet in one key: then one of them is found by its leases.
-            name = format!("{}:{:016x}", &name[..LONGEST_NAME - 17], digest(&[&name]));
-        }
-        self.own("keys").join(name)
+        key_path(&self.directory, holder)
     }
 
     /// Whether a lease has the address. An empty file is damage: whoever wrote it did not finish.
@@ -198,9 +197,13 @@ impl Store {
 
     /// What the holder's key says, as far as its leases agree.
     pub(crate) fn addresses_by_key(&self, holder: Holder<'_>) -> Vec<IpAddr> {
-        let text = fs::read_link(self.key_path(holder)).unwrap_or_default();
-        let addresses = text.to_str().unwrap_or_default().split(' ').filter_map(|a| a.parse().ok());
-        addresses.filter(|a| self.lease(*a).is_some_and(|lease| lease.is_of(holder))).collect()
+        let named = addresses_named(&self.key_path(holder)).into_iter();
+        named.filter(|a| self.lease(*a).is_some_and(|lease| lease.is_of(holder))).collect()
+    }
+
+    /// Whether its holder's key names the lease.
+    pub(crate) fn is_keyed(&self, lease: &Lease) -> bool {
+        is_keyed(&self.directory, lease)
     }
 
     /// Puts the leases of these free addresses on disk, all or none.
@@ -386,6 +389,26 @@ impl Store {
     }
 }
 
+fn key_path(directory: &Path, holder: Holder<'_>) -> PathBuf {
+    let mut name = format!("{}:{}", holder.container_id, holder.interface);
+    if name.len() > LONGEST_NAME {
+        // Two such holders may meet in one key: then one of them is found by its leases.
+        name = format!("{}:{:016x}", &name[..LONGEST_NAME - 17], digest(&[&name]));
+    }
+    directory.join(".twill/keys").join(name)
+}
+
+/// What a key says; nothing where there is none.
+fn addresses_named(key: &Path) -> Vec<IpAddr> {
+    let text = fs::read_link(key).unwrap_or_default();
+    text.to_str().unwrap_or_default().split(' ').filter_map(|a| a.parse().ok()).collect()
+}
+
+/// Whether a lease of this directory has a key, asked without the lock.
+pub(crate) fn is_keyed(directory: &Path, lease: &Lease) -> bool {
+    addresses_named(&key_path(directory, lease.holder())).contains(&lease.address)
+}
+
 /// In place, in one system call: a process killed around it leaves the old text or the new one.
 /// Truncating a file first, or renaming another over it, has ext4 write it out at once, for
 /// milliseconds (its auto_da_alloc).
@@ -422,6 +445,7 @@ pub(crate) fn leases_of(directory: &Path) -> io::Result<Vec<Lease>> {
             container_id: String::new(),
             interface: String::new(),
             since: None,
+            keyed: false,
         };
         match Lease::read(&entry.path(), address) {
             Ok(lease) => leases.push(lease),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::ipam::clock::Uptime;
 use crate::ipam::released::ReleasedFile;
-use crate::ipam::store::{Lease, leases_of};
+use crate::ipam::store::{Lease, is_keyed, leases_of};
 use crate::ipam::{IpamError, rest};
 
 /// An address that rests.
@@ -43,6 +43,7 @@ pub fn view(data_dir: &Path, name: &str, cooldown: Duration) -> Result<NetworkVi
     for lease in &mut leases {
         let metadata = std::fs::metadata(directory.join(lease.address.to_string()));
         lease.since = metadata.and_then(|metadata| metadata.modified()).ok();
+        lease.keyed = is_keyed(&directory, lease);
     }
     leases.sort_by_key(|lease| lease.address);
     let now = Uptime::now();

@@ -7,6 +7,7 @@
 //! Layout: `struct nlmsghdr` and `struct nlattr` of linux/netlink.h, host byte order, padded to 4.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use nix::libc;
 
@@ -38,6 +39,8 @@ pub enum Step {
     AddRoute(Cidr, InterfaceName),
     /// RTM_DELLINK.
     DeleteLink(InterfaceName),
+    /// RTM_GETROUTE for one address.
+    FindRoute(IpAddr),
 }
 
 impl fmt::Display for Step {
@@ -52,6 +55,7 @@ impl fmt::Display for Step {
             Self::AddAddress(address, name) => write!(f, "add address {address} to {name}"),
             Self::AddRoute(to, name) => write!(f, "add route {to} on {name}"),
             Self::DeleteLink(name) => write!(f, "delete {name}"),
+            Self::FindRoute(address) => write!(f, "look up the route to {address}"),
         }
     }
 }
@@ -65,6 +69,8 @@ pub enum Tolerate {
     Exists,
     /// ENODEV: what it removes is gone.
     Missing,
+    /// Any: a refusal is an answer.
+    Refusal,
 }
 
 impl Tolerate {
@@ -73,6 +79,7 @@ impl Tolerate {
             Self::Nothing => false,
             Self::Exists => errno == libc::EEXIST,
             Self::Missing => errno == libc::ENODEV,
+            Self::Refusal => true,
         }
     }
 }

@@ -159,6 +159,8 @@ pub struct PodEnd<'a> {
     pub addresses: &'a [Cidr],
     /// Its routes, in order.
     pub routes: &'a [Route],
+    /// Whether it is brought up.
+    pub up: bool,
     /// Whether its addresses wait for duplicate address detection (RFC 4862 section 5.4).
     pub detect_duplicates: bool,
 }
@@ -192,7 +194,9 @@ impl PodEnd<'_> {
                 m.nest(libc::IFLA_AF_SPEC, no_own_link_local);
             });
         }
-        batch.push(step, Tolerate::Nothing, libc::RTM_NEWLINK, 0, |m| m.link(index, UP, UP));
+        if self.up {
+            batch.push(step, Tolerate::Nothing, libc::RTM_NEWLINK, 0, |m| m.link(index, UP, UP));
+        }
         if own_link_local && let Some(address) = Cidr::new(self.mac.link_local().into(), 64) {
             self.add_address(&mut batch, tolerate, index, address);
         }

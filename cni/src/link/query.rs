@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nix::libc;
 
-use crate::address::Cidr;
+use crate::address::{Cidr, width};
+use crate::link::bridge::write_ip;
 use crate::link::message::{Attributes, Batch, Message, Step, Tolerate, text_of, u32_of};
 use crate::link::netlink::{LinkError, Netlink};
 use crate::link::{InterfaceName, Mac};
@@ -52,6 +53,24 @@ impl Link {
             peer: attributes.value_of(libc::IFLA_LINK).and_then(u32_of),
         })
     }
+}
+
+/// Whether the address is this host's own, on whatever interface: then no pod can have it as well.
+///
+/// # Errors
+/// The socket failed. A kernel that knows no route to the address has answered.
+pub fn is_local(netlink: &mut Netlink, address: IpAddr) -> Result<bool, LinkError> {
+    let family = if address.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
+    let mut batch = Batch::new();
+    let step = Step::FindRoute(address);
+    batch.push(step, Tolerate::Refusal, libc::RTM_GETROUTE, 0, |m| {
+        m.raw(&[family as u8, width(address), 0, 0]);
+        m.raw(&[0; ROUTE_FIXED - 4]);
+        write_ip(m, libc::RTA_DST, address);
+    });
+    let mut local = false;
+    netlink.ask(&batch, |_, message| local = message.body.get(7) == Some(&libc::RTN_LOCAL))?;
+    Ok(local)
 }
 
 /// The link of this name, if there is one.

@@ -5,6 +5,7 @@
 //! configured. A step that fails undoes those before it; a process killed between two leaves what
 //! DEL finds by container id and interface name alone.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use nix::libc;
@@ -13,7 +14,7 @@ use serde_json::Value;
 use crate::address::Cidr;
 use crate::config::{Ipam, NetworkConfig};
 use crate::error::{Code, Error};
-use crate::ipam::{Delegate, Holder, IpamError, Network};
+use crate::ipam::{Delegate, Holder, Host, IpamError, Network};
 use crate::link::{
     self, BridgeSpec, BridgeState, HostEnd, InterfaceName, LinkError, Mac, Netlink, PairNames,
     PodEnd,
@@ -21,7 +22,7 @@ use crate::link::{
 use crate::netns::Netns;
 use crate::result::{AddResult, Address, Interface, ResultRoute};
 use crate::verbs::Request;
-use crate::verbs::plan::{Allocation, Plan, dns};
+use crate::verbs::plan::{Allocation, Plan, dns, gateways};
 
 /// What all steps of one ADD need.
 struct Attach<'a> {
@@ -58,6 +59,10 @@ pub(crate) fn add(request: &Request) -> Result<Value, Error> {
             let path = &request.environment.path;
             attach.with_delegate(&Delegate::find(kind, path, &request.envelope.value)?)
         }
+        Ipam::Layer2 => {
+            let mut pod = attach.enter()?;
+            attach.make(&mut pod, &Allocation::default())
+        }
     }?;
     let result = previous.map_or(result.clone(), |previous| result.after(previous));
     Ok(result.to_json(config.version))
@@ -72,12 +77,12 @@ impl Attach<'_> {
             Holder { container_id: &environment.container_id, interface: interface.as_str() };
         let mut requested = self.config.requested.clone();
         requested.extend(environment.args.address);
-        let assigned = match network.allocate(holder, &requested) {
+        let assigned = match network.allocate(holder, &requested, self) {
             Err(IpamError::Held(_)) => {
                 self.refuse_attached()?;
                 // Of an ADD that was killed: nothing uses them.
                 network.release(holder)?;
-                network.allocate(holder, &requested)
+                network.allocate(holder, &requested, self)
             }
             assigned => assigned,
         }?;
@@ -141,7 +146,7 @@ impl Attach<'_> {
     fn make(&mut self, pod: &mut Netlink, allocation: &Allocation) -> Result<AddResult, Error> {
         let plan = Plan::new(self.config, allocation)?;
         let dns = dns(self.config, allocation)?;
-        let bridge = self.bridge(&plan)?;
+        let bridge = self.bridge(&plan.bridge)?;
         let mtu = self.config.mtu.unwrap_or(bridge.mtu);
         let host_end = HostEnd {
             names: self.names,
@@ -171,20 +176,20 @@ impl Attach<'_> {
     }
 
     /// The bridge as it is where that is good enough, else as it should be.
-    fn bridge(&mut self, plan: &Plan) -> Result<BridgeState, Error> {
-        let found = link::find_link(&mut self.host, plan.bridge.name)?;
+    fn bridge(&mut self, spec: &BridgeSpec) -> Result<BridgeState, LinkError> {
+        let found = link::find_link(&mut self.host, spec.name)?;
         if let Some(bridge) = &found
             && bridge.kind == "bridge"
             && bridge.up
-            && !plan.bridge.exclusive
+            && !spec.exclusive
             && let Some(mac) = bridge.mac
         {
             let (index, mtu) = (bridge.index, bridge.mtu);
             return Ok(BridgeState { index, mac, mtu, created: false, changed: Vec::new() });
         }
         // The MTU of a bridge that exists is its owner's.
-        let mtu = plan.bridge.mtu.filter(|_| found.is_none());
-        Ok(link::ensure(&mut self.host, &BridgeSpec { mtu, ..plan.bridge.clone() })?)
+        let mtu = spec.mtu.filter(|_| found.is_none());
+        link::ensure(&mut self.host, &BridgeSpec { mtu, ..spec.clone() })
     }
 
     fn configure(&self, pod: &mut Netlink, plan: &Plan) -> Result<(), Error> {
@@ -199,6 +204,7 @@ impl Attach<'_> {
             mac: self.names.pod_mac,
             addresses: &addresses,
             routes: &plan.routes,
+            up: !self.config.disable_interface,
             detect_duplicates: self.config.detect_duplicates,
         };
         match end.configure(pod, index) {
@@ -243,6 +249,20 @@ impl Attach<'_> {
             routes: routes.collect(),
             dns,
         }
+    }
+}
+
+impl Host for Attach<'_> {
+    fn has(&mut self, address: IpAddr) -> Result<bool, LinkError> {
+        link::is_local(&mut self.host, address)
+    }
+
+    fn make_gateways(&mut self) -> Result<(), LinkError> {
+        let spec = gateways(self.config);
+        // As it is where it is good enough would not do: it lacks them.
+        let found = link::find_link(&mut self.host, spec.name)?;
+        let mtu = spec.mtu.filter(|_| found.is_none());
+        link::ensure(&mut self.host, &BridgeSpec { mtu, ..spec }).map(drop)
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn check(request: &Request) -> Result<(), Error> {
     let previous = AddResult::read(previous)?;
     let path = request.environment.netns.as_deref().unwrap_or(Path::new(""));
     let own = own_addresses(&previous, interface, path);
-    if own.is_empty() {
+    if own.is_empty() && config.ipam != Ipam::Layer2 {
         let message = format!("prevResult has no address for {interface} in {}", path.display());
         return Err(broken(&message));
     }
@@ -36,7 +36,8 @@ pub(crate) fn check(request: &Request) -> Result<(), Error> {
     let netns = netns.ok_or_else(|| broken(&format!("CNI_NETNS: {} is gone", path.display())))?;
     netns.enter(path)?;
     let mut pod = Netlink::open()?;
-    check_pod(&mut pod, interface, &previous, &own, host_end.index)
+    let end = check_state(&mut pod, &config, interface, host_end.index)?;
+    check_addresses(&mut pod, interface, &end, &previous, &own)
 }
 
 fn broken(message: &str) -> Error {
@@ -61,6 +62,7 @@ fn check_leases(
 ) -> Result<(), Error> {
     let environment = &request.environment;
     match &config.ipam {
+        Ipam::Layer2 => Ok(()),
         Ipam::Delegate(kind) => {
             let configuration = &request.envelope.value;
             Delegate::find(kind, &environment.path, configuration)?.run("CHECK").map(drop)
@@ -104,21 +106,33 @@ fn check_port(
     Ok(port)
 }
 
-fn check_pod(
+fn check_state(
     pod: &mut Netlink,
+    config: &NetworkConfig,
     interface: InterfaceName,
-    previous: &AddResult,
-    own: &[Address],
     host_index: u32,
-) -> Result<(), Error> {
+) -> Result<Link, Error> {
     let found = link::find_link(pod, interface)?;
     let found = found.ok_or_else(|| broken(&format!("{interface} is missing in the pod")))?;
-    if !found.up {
-        return Err(broken(&format!("{interface} is down in the pod")));
+    match (found.up, config.disable_interface) {
+        (false, false) => Err(broken(&format!("{interface} is down in the pod"))),
+        (true, true) => Err(broken(&format!(
+            "{interface} is up in the pod, in spite of disableContainerInterface"
+        ))),
+        _ if found.peer != Some(host_index) => {
+            Err(broken(&format!("{interface} is not the other end of the host's interface")))
+        }
+        _ => Ok(found),
     }
-    if found.peer != Some(host_index) {
-        return Err(broken(&format!("{interface} is not the other end of the host's interface")));
-    }
+}
+
+fn check_addresses(
+    pod: &mut Netlink,
+    interface: InterfaceName,
+    found: &Link,
+    previous: &AddResult,
+    own: &[Address],
+) -> Result<(), Error> {
     let of_pod =
         |i: &&crate::result::Interface| i.name == interface.as_str() && !i.sandbox.is_empty();
     let expected = previous.interfaces.iter().find(of_pod).and_then(|interface| interface.mac);

@@ -21,6 +21,7 @@ pub(crate) fn del(request: &Request) -> Result<(), Error> {
             unlinked.and(released.map(drop).map_err(Error::from))
         }
         Ipam::Delegate(kind) => delegated(request, kind),
+        Ipam::Layer2 => unlink(request),
     }
 }
 

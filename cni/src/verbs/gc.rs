@@ -23,6 +23,8 @@ pub(crate) fn gc(request: &Request) -> Result<(), Error> {
             return Delegate::find(&kind, path, &request.envelope.value)?.run("GC").map(drop);
         }
         Ipam::BuiltIn(ipam) => ipam,
+        // No lease names the holder of a link.
+        Ipam::Layer2 => return Ok(()),
     };
     let valid: HashSet<Attachment> = valid.into_iter().collect();
     let containers: HashSet<&str> =

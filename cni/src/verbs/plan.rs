@@ -60,7 +60,7 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new(config: &NetworkConfig, allocation: &Allocation) -> Result<Self, Error> {
         let given = &allocation.given;
-        if given.is_empty() {
+        if given.is_empty() && config.ipam != Ipam::Layer2 {
             let message = "the IPAM plugin gave no address; configure a range there";
             return Err(Error::new(Code::NetworkConfig, message));
         }
@@ -133,7 +133,7 @@ fn in_pod(config: &NetworkConfig, given: Given) -> Given {
 fn further_routes(config: &NetworkConfig, allocation: &Allocation) -> Vec<Route> {
     match &config.ipam {
         Ipam::BuiltIn(ipam) => ipam.routes.clone(),
-        Ipam::Delegate(_) => allocation.routes.clone(),
+        Ipam::Delegate(_) | Ipam::Layer2 => allocation.routes.clone(),
     }
 }
 
@@ -149,6 +149,11 @@ fn default_routes(addresses: &[Given], further: &[Route]) -> Vec<Route> {
     routes
 }
 
+/// The bridge with the gateways of all ranges, in bridge mode.
+pub(crate) fn gateways(config: &NetworkConfig) -> BridgeSpec {
+    bridge(config, &[], &[])
+}
+
 /// In bridge mode every range's gateway is the bridge's, so that one is not taken for a stranger
 /// when a pod of another range comes.
 fn bridge(config: &NetworkConfig, addresses: &[Given], subnets: &[Cidr]) -> BridgeSpec {
@@ -159,7 +164,7 @@ fn bridge(config: &NetworkConfig, addresses: &[Given], subnets: &[Cidr]) -> Brid
             let own = addresses.iter().filter_map(|a| Cidr::new(a.gateway?, a.address.length()));
             let mut gateways: Vec<Cidr> = match &config.ipam {
                 Ipam::BuiltIn(ipam) => ipam.sets.iter().flatten().filter_map(of_range).collect(),
-                Ipam::Delegate(_) => Vec::new(),
+                Ipam::Delegate(_) | Ipam::Layer2 => Vec::new(),
             };
             let exclusive = !gateways.is_empty() && !config.force_address;
             gateways.extend(own);
@@ -180,7 +185,7 @@ pub(crate) fn dns(config: &NetworkConfig, allocation: &Allocation) -> Result<Opt
     }
     match &config.ipam {
         Ipam::BuiltIn(ipam) => ipam.resolv_conf.as_deref().map(resolv_conf).transpose(),
-        Ipam::Delegate(_) => Ok(None),
+        Ipam::Delegate(_) | Ipam::Layer2 => Ok(None),
     }
 }
 

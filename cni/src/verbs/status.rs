@@ -25,7 +25,7 @@ pub(crate) fn status(request: &Request) -> Result<(), Error> {
         ));
     }
     match &config.ipam {
-        Ipam::BuiltIn(_) => Ok(()),
+        Ipam::BuiltIn(_) | Ipam::Layer2 => Ok(()),
         Ipam::Delegate(kind) => {
             let path = &request.environment.path;
             Delegate::find(kind, path, &request.envelope.value)?.run("STATUS").map(drop)
