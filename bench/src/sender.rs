@@ -37,7 +37,7 @@ pub(crate) struct Options {
 /// The prefixes that are announced, in order.
 pub(crate) fn prefix(index: u16) -> Result<Prefix> {
     let [high, low] = index.to_be_bytes();
-    Ok(Prefix::new(IpAddr::V4(Ipv4Addr::new(198, 18 | high, low, 0)), 24)?)
+    Ok(Prefix::new(IpAddr::V4(Ipv4Addr::new(100, high, low, 0)), 24)?)
 }
 
 struct Session {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use futures::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest, Ready};
 use tokio::net::TcpStream;
 use twill_bgp_proto::session::TcpFailure;
@@ -115,14 +116,16 @@ impl Connection {
         let mut bytes = buffer::take();
         bytes.extend_from_slice(&self.partial);
         self.partial = Vec::new();
-        match self.stream.try_read_buf(&mut bytes) {
-            Ok(0) => Arrived::End(TcpFailure::Closed),
-            Ok(_) => Arrived::Bytes(bytes),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+        // One poll of the asynchronous read: unlike `try_read_buf` it knows that a short read has
+        // emptied the socket, and spares the look that would find it so.
+        match self.stream.read_buf(&mut bytes).now_or_never() {
+            Some(Ok(0)) => Arrived::End(TcpFailure::Closed),
+            Some(Ok(_)) => Arrived::Bytes(bytes),
+            Some(Err(error)) => Arrived::End(TcpFailure::Io(words(&error))),
+            None => {
                 self.keep(bytes);
                 Arrived::Nothing
             }
-            Err(error) => Arrived::End(TcpFailure::Io(words(&error))),
         }
     }
 
