@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use twill_bgp::proto::rib::PeerKind;
 use twill_bgp::proto::types::{Family, Prefix};
@@ -76,6 +77,11 @@ fn next_hops(node: &NodeView) -> Vec<IpAddr> {
     Family::ALL.into_iter().filter_map(|family| first(node, family)).collect()
 }
 
+/// A node that is there again is dialled within this, however long it was away: one SYN in two
+/// seconds is nothing, and pods wait for the routes.
+const MESH_RETRY_MAX: Duration = Duration::from_secs(2);
+const MESH_RETRY: Duration = Duration::from_secs(1);
+
 fn mesh_peer(
     snapshot: &Snapshot,
     node: &NodeView,
@@ -88,6 +94,8 @@ fn mesh_peer(
     let mut peer = PeerConfig::new(&node.name, address, node.asn)
         .port(snapshot.listen_port)
         .hold_time(snapshot.mesh.hold_time)
+        .connect_retry(MESH_RETRY)
+        .connect_retry_max(MESH_RETRY_MAX)
         .import(import)
         .export(policies.export_to_mesh());
     peer.password.clone_from(&snapshot.mesh.password);

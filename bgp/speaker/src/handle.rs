@@ -59,6 +59,7 @@ pub(crate) enum Command {
     Peers(oneshot::Sender<Vec<PeerStatus>>),
     Routes(RouteQuery, oneshot::Sender<Vec<RouteEntry>>),
     Reset { peer: String, soft: bool, done: oneshot::Sender<bool> },
+    RetryNow { peer: Option<String>, done: oneshot::Sender<bool> },
     Subscribe(oneshot::Sender<Subscription>),
 }
 
@@ -121,6 +122,15 @@ impl Handle {
     pub async fn reset(&self, peer: &str, soft: bool) -> Result<bool, Stopped> {
         let peer = peer.to_owned();
         self.ask(|done| Command::Reset { peer, soft, done }).await
+    }
+
+    /// Dials a peer, or all with `None`, that we would otherwise dial only when the back-off is
+    /// over: for whoever learns that a link came up or an address can be reached. Sessions and
+    /// attempts that have come further are not touched, and a peer that is damped for a fault
+    /// stays so. `false` where no peer has this name.
+    pub async fn retry_now(&self, peer: Option<&str>) -> Result<bool, Stopped> {
+        let peer = peer.map(str::to_owned);
+        self.ask(|done| Command::RetryNow { peer, done }).await
     }
 
     /// Best paths: first the whole Loc-RIB, then changes.

@@ -98,6 +98,8 @@ pub(crate) fn difference(old: &PeerConfig, new: &PeerConfig, ours: Asn) -> Diffe
         ("port", old.port != new.port),
         ("passive", old.passive != new.passive),
         ("connectRetry", old.connect_retry != new.connect_retry),
+        ("connectRetryMax", old.connect_retry_max != new.connect_retry_max),
+        ("sendHoldTime", old.send_hold_time != new.send_hold_time),
         ("ttl", old.ttl != new.ttl),
         ("import", old.import != new.import),
         ("export", old.export != new.export),
@@ -180,7 +182,8 @@ mod tests {
         let a = || peer("a", "192.0.2.1");
         let everything = Policy::accept_all();
         let limit = MaxPrefixes { limit: 1, restart_after: None };
-        let rows: [(PeerConfig, Outcome); 17] = [
+        let second = Duration::from_secs(1);
+        let rows: [(PeerConfig, Outcome); 23] = [
             (a(), Outcome::Unchanged),
             (peer("b", "192.0.2.1"), Outcome::Updated(vec!["name"])),
             (a().port(1179), Outcome::Updated(vec!["port"])),
@@ -204,6 +207,12 @@ mod tests {
             ),
             (a().password(Secret::new("x")).port(1179), Outcome::Bounced(vec!["password", "port"])),
             (a().next_hop("192.0.2.8".parse().unwrap()), Outcome::Bounced(vec!["nextHops"])),
+            (a().connect_retry_max(second), Outcome::Updated(vec!["connectRetryMax"])),
+            (a().send_hold_time(second), Outcome::Updated(vec!["sendHoldTime"])),
+            (a().any_as_first(), Outcome::Bounced(vec!["ownAsFirst"])),
+            (a().ignore_graceful_shutdown(), Outcome::Bounced(vec!["gracefulShutdown"])),
+            (a().extended_next_hop(), Outcome::Bounced(vec!["extendedNextHop"])),
+            (a().graceful_notification(), Outcome::Bounced(vec!["gracefulNotification"])),
         ];
         for (new, expected) in rows {
             assert_eq!(difference(&a(), &new, asn()).outcome(), expected);

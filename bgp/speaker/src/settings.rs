@@ -160,6 +160,12 @@ pub struct PeerConfig {
     pub hold_time: HoldTime,
     /// Base of the back-off between attempts.
     pub connect_retry: Duration,
+    /// Bounds the back-off where dialling failed (120 s). In a mesh, how long the network may be
+    /// whole again before the session is.
+    pub connect_retry_max: Duration,
+    /// How long it may read nothing before the session ends (RFC 9687); `None`: eight minutes, or
+    /// twice the hold time where that is more, and for ever where the hold time is 0.
+    pub send_hold_time: Option<Duration>,
     /// Offered families.
     pub families: Families,
     /// TCP MD5 (RFC 2385).
@@ -209,6 +215,8 @@ impl PeerConfig {
             local_address: None,
             hold_time: HoldTime::DEFAULT,
             connect_retry: Duration::from_secs(5),
+            connect_retry_max: Duration::from_secs(120),
+            send_hold_time: None,
             families: Families::ALL,
             password: None,
             ttl: Ttl::Hops(1),
@@ -265,6 +273,20 @@ impl PeerConfig {
     #[must_use]
     pub fn connect_retry(mut self, base: Duration) -> PeerConfig {
         self.connect_retry = base;
+        self
+    }
+
+    /// Bounds the back-off where dialling failed.
+    #[must_use]
+    pub fn connect_retry_max(mut self, longest: Duration) -> PeerConfig {
+        self.connect_retry_max = longest;
+        self
+    }
+
+    /// How long it may read nothing before the session ends (RFC 9687).
+    #[must_use]
+    pub fn send_hold_time(mut self, longest: Duration) -> PeerConfig {
+        self.send_hold_time = Some(longest);
         self
     }
 
@@ -466,6 +488,8 @@ impl Announcement {
 
 #[cfg(test)]
 mod tests {
+    use twill_bgp_proto::types::Role;
+
     use super::*;
 
     fn peer() -> PeerConfig {
@@ -493,9 +517,12 @@ mod tests {
             (peer().ttl(Ttl::Hops(0)), "TTL"),
             (peer().password(Secret::new("")), "empty"),
             (peer().password(Secret::new([b'x'; 81])), "at most 80"),
+            (peer().local_asn(Asn::TRANS), "for external peers"),
+            (peer().role(RoleOffer { role: Role::Peer, required: false }), "for external peers"),
+            (PeerConfig { asn: Asn::TRANS, ..peer() }.local_asn(Asn::TRANS), "the peer's own"),
         ];
         for (peer, expected) in rows {
-            let fault = peer.fault().unwrap();
+            let fault = peer.fault_of(Asn::new(64512).unwrap()).unwrap();
             assert!(fault.contains(expected), "{fault} does not say {expected}");
         }
     }

@@ -78,6 +78,9 @@ pub struct SessionConfig {
     /// Base of the back-off before dialling again: doubled with each failure up to 120 s, with
     /// jitter. The first retry never waits longer than a second.
     pub connect_retry: Duration,
+    /// Bounds the back-off where dialling failed, and the time that an attempt is given: how long
+    /// a peer that is reachable again may have to wait for us.
+    pub connect_retry_max: Duration,
     /// Families that we offer.
     pub families: Families,
     /// Who dials.
@@ -145,6 +148,17 @@ pub struct Negotiated {
     pub retained: Families,
 }
 
+/// The SendHoldTime is at least this (RFC 9687 section 4).
+pub const SEND_HOLD_MINIMUM: Duration = Duration::from_secs(8 * 60);
+
+impl Negotiated {
+    /// How long writing may make no progress before [`Event::SendHoldExpired`]: eight minutes, or
+    /// twice the hold time where that is more; `None` where sessions never time out.
+    pub fn send_hold_time(&self) -> Option<Duration> {
+        self.hold_time.interval().map(|hold| (2 * hold).max(SEND_HOLD_MINIMUM))
+    }
+}
+
 /// Input of the state machine. Numbers are those of RFC 4271 section 8.1.
 #[derive(Debug)]
 pub enum Event {
@@ -169,6 +183,13 @@ pub enum Event {
     Received(Direction, Message),
     /// 21, 22, 28: bytes that are no message.
     Malformed(Direction, MessageError),
+    /// 29 SendHoldTimer_Expires: nothing that we wrote was taken for too long (RFC 9687 section
+    /// 3.1). The timer is the transport's, which alone sees progress; see
+    /// [`Negotiated::send_hold_time`].
+    SendHoldExpired(Direction),
+    /// The peer may be reachable now, as after a link came up: dial at once where we would only
+    /// wait. What the peer or we found fault with is damped as before.
+    DialNow,
     /// Another configuration. Says by [`Action`]s what it bounces.
     Configure(Box<SessionConfig>),
     /// This process's deferral ended: OPENs from now on carry no R bit, whatever the
@@ -246,6 +267,9 @@ pub enum DownReason {
     /// The transport.
     #[error("{0}")]
     Tcp(TcpFailure),
+    /// Nothing that we wrote was taken (RFC 9687); nothing more can be said.
+    #[error("send hold timer expired: the peer read nothing for {} s", .0.as_secs())]
+    SendHoldTimer(Duration),
     /// Nothing heard within the hold time.
     #[error("hold timer expired: nothing heard for {0}")]
     HoldTimer(HoldTime),

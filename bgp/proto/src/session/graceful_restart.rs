@@ -69,7 +69,7 @@ pub(super) fn is_graceful(reason: &DownReason, agreed: &Negotiated, for_good: bo
         DownReason::Local(cease) => {
             agreed.graceful_notification && !for_good && *cease != Cease::HardReset
         }
-        DownReason::HoldTimer(_) => agreed.graceful_notification,
+        DownReason::HoldTimer(_) | DownReason::SendHoldTimer(_) => agreed.graceful_notification,
     }
 }
 

@@ -17,8 +17,12 @@ use crate::wire::{Capability, Cease, Message, Notification};
 
 /// The HoldTimer while we wait for an OPEN (RFC 4271 section 8.2.2).
 pub const OPEN_HOLD_TIME: Duration = Duration::from_secs(4 * 60);
-/// The least that a dial attempt is given before it is begun anew.
+/// The least that a dial attempt is given before it is begun anew, unless
+/// [`SessionConfig::connect_retry_max`] is less.
 pub const DIAL_LIMIT: Duration = Duration::from_secs(5);
+/// The longest that a peer's connections are refused after an attempt that failed by a fault,
+/// whatever the back-off: a peer that was put right finds us listening, while we dial slowly.
+pub const MAX_REFUSAL: Duration = Duration::from_secs(5);
 /// A session that lasted this long was no oscillation: its loss is a first failure.
 pub const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// How long routes are kept when we leave and have no restart time of our own configured.
@@ -72,6 +76,8 @@ pub struct Session {
     pub(super) stale: Families,
     /// Families that an earlier session of this process carried.
     pub(super) carried: Families,
+    /// The back-off of a fault is longer than connections are refused for it: we dial no earlier.
+    pub(super) dial_from: Option<Instant>,
     /// [`Event::RestartOver`] came.
     pub(super) restart_over: bool,
     /// ConnectRetryCounter: dial attempts that failed since the last session.
@@ -97,6 +103,7 @@ impl Session {
             refused: Refused::default(),
             stale: Families::NONE,
             carried: Families::NONE,
+            dial_from: None,
             restart_over: false,
             failed_dials: 0,
             failures: 0,
@@ -120,6 +127,8 @@ impl Session {
             Event::Received(direction, message) => self.received(direction, message, now),
             Event::Malformed(direction, error) => self.malformed(direction, error, now),
             Event::Configure(config) => self.configure(*config, now),
+            Event::SendHoldExpired(direction) => self.send_hold_expired(direction, now),
+            Event::DialNow => self.dial_now(now),
             Event::RestartOver => self.restart_over = true,
         }
         self.settle(now);
@@ -230,9 +239,13 @@ impl Session {
         self.act(Action::AttemptFailed(reason));
     }
 
+    fn jittered(&mut self, delay: Duration) -> Duration {
+        self.jitter.apply(delay)
+    }
+
     /// Sets `timer` to `delay`, shortened by jitter.
     pub(super) fn set_jittered(&mut self, timer: Timer, now: Instant, delay: Duration) {
-        let delay = self.jitter.apply(delay);
+        let delay = self.jittered(delay);
         self.timers.set(timer, now, delay);
     }
 
@@ -248,7 +261,8 @@ impl Session {
     /// Begins to dial. In Connect the ConnectRetryTimer bounds the attempt.
     pub(super) fn dial(&mut self, now: Instant) {
         self.slots.put(Direction::Outgoing, Connection::Dialing);
-        let limit = self.backoff_after(self.failed_dials).max(DIAL_LIMIT);
+        let most = self.config.connect_retry_max;
+        let limit = self.backoff_after(self.failed_dials).max(DIAL_LIMIT).min(most);
         self.set_jittered(Timer::ConnectRetry, now, limit);
         self.act(Action::Connect);
     }
@@ -256,7 +270,7 @@ impl Session {
     /// Goes on listening, and dials after the back-off, unless the peer is to dial.
     pub(super) fn dial_after(&mut self, failures: u32, now: Instant) {
         if self.config.passive == Passive::No {
-            let wait = self.backoff_after(failures);
+            let wait = self.backoff_after(failures).min(self.config.connect_retry_max);
             self.set_jittered(Timer::ConnectRetry, now, wait);
         }
     }
@@ -270,7 +284,10 @@ impl Session {
         self.phase = Phase::Running;
         self.timers.stop(Timer::IdleHold);
         if self.config.passive == Passive::No {
-            self.dial(now);
+            match self.dial_from.take().filter(|from| *from > now) {
+                Some(from) => self.timers.set(Timer::ConnectRetry, now, from - now),
+                None => self.dial(now),
+            }
         }
     }
 
@@ -356,22 +373,25 @@ impl Session {
             }
             Damping::Fault => {
                 self.failures = self.failures.saturating_add(1);
-                self.hold(now);
+                // A session that comes and goes costs everyone: it is damped in full.
+                self.hold(if was_established { Duration::MAX } else { MAX_REFUSAL }, now);
             }
-            Damping::Retry => self.hold(now),
+            Damping::Retry => self.hold(MAX_REFUSAL, now),
         }
     }
 
-    /// Goes to Idle for the back-off, unless another connection is open.
-    pub(super) fn hold(&mut self, now: Instant) {
+    /// Goes to Idle for the back-off, at most for `refusal`, and dials after the back-off; unless
+    /// another connection is open.
+    pub(super) fn hold(&mut self, refusal: Duration, now: Instant) {
         if self.slots.furthest() >= State::OpenSent {
             return;
         }
         self.give_way(Direction::Outgoing, now);
         self.timers.stop(Timer::ConnectRetry);
         self.phase = Phase::Held;
-        let wait = self.backoff_after(self.failures);
-        self.set_jittered(Timer::IdleHold, now, wait);
+        let wait = self.jittered(self.backoff_after(self.failures));
+        self.dial_from = now.checked_add(wait);
+        self.timers.set(Timer::IdleHold, now, wait.min(refusal));
     }
 
     /// Established is over. What ended it gracefully leaves the peer's routes as stale; so does our

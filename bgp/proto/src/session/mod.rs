@@ -20,7 +20,8 @@
 //! `timer`); the session has the timers for dialling and for graceful restart, and its state is
 //! the furthest that a connection has come. Where TCP fails, the session goes on listening and
 //! dials again after a back-off (`backoff`); where the peer or we found fault, it also refuses the
-//! peer's connections for that time, so that two speakers that disagree do so slowly. RFC 4271
+//! peer's connections for the first seconds of that time, so that two speakers that disagree do so
+//! slowly, and one that was put right is heard soon. RFC 4271
 //! sends a broken session to Idle as well; that is an IdleHoldTimer of no length here, followed by
 //! AutomaticStart_with_PassiveTcpEstablishment (event 5), so that a restarted peer is let in at
 //! once. What each state does with each event stands in `tests/table.txt`.
@@ -36,7 +37,8 @@
 //! | `fault` | what the peer is told |
 //!
 //! RFCs: 4271 sections 6 and 8, 6608 (FSM errors), 5492 (capabilities), 6793 (four-octet AS),
-//! 6286 (identifiers), 4724 and 8538 (graceful restart), 4486 and 9003 (Cease), 2918 and 7313 (refresh), 8654
+//! 6286 (identifiers), 4724 and 8538 (graceful restart), 4486 and 9003 (Cease), 2918 and 7313 (refresh), 9687 (send
+//! hold timer), 8654
 //! (extended messages), 8950 (next hops), 9234 (roles).
 //! Mandatory parts of section 8 only: of the optional session attributes DampPeerOscillations,
 //! IdleHoldTimer and PassiveTcpEstablishment are built; DelayOpen, TrackTcpState,
@@ -60,12 +62,13 @@ mod transport;
 
 pub use api::{
     Action, Direction, DownReason, Event, Negotiated, Passive, RestartingSide, Retained, RoleOffer,
-    SessionConfig, State, TcpFailure,
+    SEND_HOLD_MINIMUM, SessionConfig, State, TcpFailure,
 };
 pub use backoff::{FIRST_RETRY, MAX_BACKOFF};
 pub use collision::COLLISION_WINDOW;
 pub use graceful_restart::STALE_PATH_TIME;
 pub use machine::{
-    DEFAULT_RESTART_TIME, DIAL_LIMIT, OPEN_HOLD_TIME, REASONS_KEPT, STABLE_AFTER, Session,
+    DEFAULT_RESTART_TIME, DIAL_LIMIT, MAX_REFUSAL, OPEN_HOLD_TIME, REASONS_KEPT, STABLE_AFTER,
+    Session,
 };
 pub use timer::Timer;

@@ -1,7 +1,7 @@
 //! Events from our own side: administrative ones (RFC 4271 section 8.1.2) and a new
 //! configuration.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::machine::{Phase, STABLE_AFTER, Session};
 use super::refusal::Refused;
@@ -41,8 +41,23 @@ impl Session {
             self.refused = Refused::default();
         }
         if self.phase != Phase::Running {
+            self.dial_from = None;
             self.run(now);
         }
+    }
+
+    /// Dials now what would be dialled later. An attempt that is under way is begun anew: its
+    /// next SYN may be seconds away.
+    pub(super) fn dial_now(&mut self, now: Instant) {
+        if self.phase != Phase::Running
+            || self.config.passive == Passive::Yes
+            || self.slots.furthest() >= State::OpenSent
+        {
+            return;
+        }
+        self.failed_dials = 0;
+        self.give_way(Direction::Outgoing, now);
+        self.dial(now);
     }
 
     /// Event 2.
@@ -70,7 +85,7 @@ impl Session {
         }
         let notification = Notification::cease(&cease);
         self.close_all(&DownReason::Local(cease), Some(&notification), now);
-        self.hold(now);
+        self.hold(Duration::MAX, now);
     }
 
     /// RFC 4724 section 4.1: TCP ends, and the peer keeps our routes.
@@ -117,7 +132,10 @@ impl Session {
         self.refused = Refused::default();
         match self.phase {
             Phase::Stopped => {}
-            Phase::Held => self.run(now),
+            Phase::Held => {
+                self.dial_from = None;
+                self.run(now);
+            }
             Phase::Running if self.slots.furthest() >= State::OpenSent => {
                 let notification = Notification::cease(&Cease::OtherConfigurationChange);
                 self.close_all(&DownReason::Reconfigured(what), Some(&notification), now);

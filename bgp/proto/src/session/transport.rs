@@ -79,6 +79,15 @@ impl Session {
         self.end(direction, ending, now);
     }
 
+    /// Event 29. Nothing is said: it would not be read.
+    pub(super) fn send_hold_expired(&mut self, direction: Direction, now: Instant) {
+        if let Connection::Established(state) = self.slots.get(direction) {
+            let time = state.agreed.send_hold_time().unwrap_or_default();
+            let reason = DownReason::SendHoldTimer(time);
+            self.end(direction, Ending { reason, say: None, damping: Damping::Fault }, now);
+        }
+    }
+
     fn keepalive(&mut self, direction: Direction, now: Instant) {
         let hold_time = match self.slots.get(direction) {
             Connection::OpenConfirm(state) => state.agreed.hold_time,

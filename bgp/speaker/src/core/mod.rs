@@ -230,6 +230,9 @@ impl Core {
             Command::Reset { peer, soft, done } => {
                 let _ = done.send(self.reset(&peer, soft).await);
             }
+            Command::RetryNow { peer, done } => {
+                let _ = done.send(self.retry_now(peer.as_deref()).await);
+            }
             Command::Subscribe(reply) => {
                 let _ = reply.send(self.subscribe());
             }

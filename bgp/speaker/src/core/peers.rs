@@ -274,6 +274,7 @@ impl Core {
             router_id: self.settings.router_id,
             hold_time: peer.hold_time,
             connect_retry: peer.connect_retry,
+            connect_retry_max: peer.connect_retry_max,
             families: peer.families,
             passive: peer.passive,
             role: peer.role,
@@ -326,6 +327,17 @@ impl Core {
         }
         let restart_after = maximum.restart_after;
         self.tell(key, Control::TooManyPrefixes { restart_after }).await;
+    }
+
+    /// See [`crate::Handle::retry_now`].
+    pub(super) async fn retry_now(&mut self, name: Option<&str>) -> bool {
+        let wanted = |peer: &&Peer| name.is_none_or(|name| peer.config.name == name);
+        let keys: Vec<PeerKey> =
+            self.peers.iter().flatten().filter(wanted).map(|peer| peer.id.key).collect();
+        for key in &keys {
+            self.tell(*key, Control::DialNow).await;
+        }
+        !keys.is_empty()
     }
 
     /// See [`crate::Handle::reset`].

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::FutureExt;
@@ -52,6 +52,8 @@ pub(super) struct Connection {
     partial: Vec<u8>,
     output: VecDeque<Bytes>,
     output_length: usize,
+    /// While output waits: when it began to, or when the kernel last took some.
+    waiting_since: Option<Instant>,
 }
 
 impl Connection {
@@ -65,6 +67,7 @@ impl Connection {
             partial: Vec::new(),
             output: VecDeque::new(),
             output_length: 0,
+            waiting_since: None,
         }
     }
 
@@ -91,7 +94,13 @@ impl Connection {
         }
         counters.sent(&messages);
         self.output_length += messages.len();
+        self.waiting_since.get_or_insert_with(Instant::now);
         self.output.push_back(messages);
+    }
+
+    /// Since when output waits without progress; `None` where nothing waits.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        self.waiting_since
     }
 
     /// Whether more may be taken from the core.
@@ -155,6 +164,7 @@ impl Connection {
 
     fn written(&mut self, mut count: usize) {
         self.output_length = self.output_length.saturating_sub(count);
+        self.waiting_since = (self.output_length > 0).then(Instant::now);
         while let Some(first) = self.output.front_mut() {
             if count < first.len() {
                 first.advance(count);

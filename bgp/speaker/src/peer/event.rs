@@ -26,6 +26,8 @@ pub(crate) enum Control {
     Configure { config: Arc<PeerConfig>, session: Box<SessionConfig>, bounce: bool },
     /// Bounces, or starts again what was stopped.
     Reset,
+    /// Dials at once, where it would only wait.
+    DialNow,
     /// Asks the peer for its routes again (RFC 2918).
     AskAgain(Families),
     /// Ends the session with Cease, maximum number of prefixes.

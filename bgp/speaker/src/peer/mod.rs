@@ -220,7 +220,19 @@ impl Task {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [self.session.poll_timeout(), self.restart_at].into_iter().flatten().min()
+        let send_hold = self.send_hold().map(|(_, at)| at);
+        [self.session.poll_timeout(), self.restart_at, send_hold].into_iter().flatten().min()
+    }
+
+    /// When the peer has read nothing for too long (RFC 9687), and on which connection.
+    fn send_hold(&self) -> Option<(Direction, Instant)> {
+        let up = self.up.as_ref()?;
+        let link = self.links.get(place(up.direction))?.as_ref()?;
+        let longest = match self.config.send_hold_time {
+            Some(configured) => configured,
+            None => up.negotiated.send_hold_time()?,
+        };
+        Some((up.direction, link.waiting_since()?.checked_add(longest)?))
     }
 
     fn on_timer(&mut self) {
@@ -232,6 +244,9 @@ impl Task {
         let now = Instant::now();
         if self.restart_at.is_some_and(|at| at <= now) {
             self.start();
+        }
+        if let Some((direction, _)) = self.send_hold().filter(|(_, at)| *at <= now) {
+            self.handle(Event::SendHoldExpired(direction));
         }
         if self.session.poll_timeout().is_some_and(|at| at <= now) {
             self.session.handle_timeout(now);
@@ -250,6 +265,7 @@ impl Task {
             Control::Reset => {
                 self.handle(Event::Reset(Cease::AdministrativeReset(String::new())));
             }
+            Control::DialNow => self.handle(Event::DialNow),
             Control::AskAgain(families) => self.ask_again(families),
             Control::TooManyPrefixes { restart_after } => {
                 self.over_limit = true;

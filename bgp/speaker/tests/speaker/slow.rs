@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use twill_bgp::proto::session::State;
-use twill_bgp::proto::types::{Family, HoldTime, RouterId};
+use twill_bgp::proto::types::{Family, HoldTime, LargeCommunity, RouterId};
 use twill_bgp::proto::wire::{Capability, Codec, Message, Open};
 use twill_bgp::{Announcement, PeerConfig};
 
@@ -79,6 +79,45 @@ async fn a_peer_that_does_not_read_holds_nobody_up() {
     assert!(before.elapsed() < Duration::from_secs(5));
     drop(stream);
     a.shows("deaf", "the end", |status| status.flaps == 1).await;
+}
+
+/// RFC 9687: a peer whose window stays shut is given up, however lively it is otherwise.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_never_reads_is_given_up() {
+    let (a, b) = (node(1, 64512).await, node(2, 64512).await);
+    let deaf = PeerConfig { address: address(3), name: "deaf".to_owned(), ..a.peer(&b) }
+        .passive()
+        .send_hold_time(Duration::from_millis(500));
+    a.handle.set_peers(vec![deaf]).await.unwrap();
+    let stream = mute(&a, 3).await;
+    a.reaches("deaf", State::Established).await;
+    // 16 MB: more than the kernel would hold for it.
+    let routes = (0..20_000).map(|index: u32| {
+        let network = Ipv4Addr::from(0x1400_0000 + (index << 8));
+        let large = |local1| LargeCommunity { global: index, local1, local2: 0 };
+        Announcement {
+            large_communities: (0..60).map(large).collect(),
+            ..Announcement::new(prefix(&format!("{network}/24")))
+        }
+    });
+    a.handle.set_announcements(routes.collect()).await.unwrap();
+    let down = a.shows("deaf", "the end", |status| status.flaps == 1).await;
+    let (_, why) = down.last_error.unwrap();
+    assert!(why.contains("send hold timer expired"), "{why}");
+    drop(stream);
+}
+
+#[tokio::test]
+async fn a_peer_is_dialled_when_somebody_knows_better() {
+    let (a, b) = (node(1, 64512).await, node(2, 64512).await);
+    let slow = Duration::from_secs(3600);
+    a.handle.set_peers(vec![a.peer(&b).connect_retry(slow)]).await.unwrap();
+    a.shows("node-2", "two failures", |status| status.last_error.is_some()).await;
+    assert!(!a.handle.retry_now(Some("nobody")).await.unwrap());
+    b.handle.set_peers(vec![b.peer(&a).passive()]).await.unwrap();
+    assert!(a.handle.retry_now(Some("node-2")).await.unwrap());
+    a.reaches("node-2", State::Established).await;
+    assert!(a.handle.retry_now(None).await.unwrap());
 }
 
 /// What the deaf peer gets once it listens is the table as it is then.

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::world::{Seen, Side, World};
 use super::{asn, config};
-use crate::session::{DownReason, Event, REASONS_KEPT, SessionConfig, State, Timer};
+use crate::session::{
+    DownReason, Event, MAX_REFUSAL, Passive, REASONS_KEPT, SessionConfig, State, Timer,
+};
 use crate::types::{Families, Family, HoldTime, Prefix};
 use crate::wire::Update;
 
@@ -185,5 +187,89 @@ fn long_messages_pass_where_both_sides_offer_them() {
         assert_eq!(router.session.established().unwrap().0.codec.max_message_len(), 65_535);
         assert_eq!(router.seen.last().unwrap().1, Seen::Delivered(update.clone()));
         assert!(router.downs().is_empty());
+    }
+}
+
+/// A network that was cut for much longer than the hold time, and is whole again.
+#[test]
+fn a_bounded_back_off_brings_a_healed_mesh_back_within_its_bound() {
+    let impatient =
+        |id| SessionConfig { connect_retry: SECOND, connect_retry_max: 2 * SECOND, ..config(id) };
+    for seed in 0..30 {
+        let mut world = World::established(impatient(1), impatient(2), seed);
+        world.run(30 * SECOND);
+        world.cut();
+        world.run(900 * SECOND + Duration::from_millis(137 * seed));
+        assert!(world.a.session.state() < State::OpenSent);
+        world.mend();
+        world.wait_established(2 * SECOND + Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn who_is_told_to_dial_now_does_not_wait() {
+    let mut world = World::new(config(1), config(2), 9);
+    world.power_off(Side::B);
+    world.handle(Side::A, Event::Start);
+    world.run(600 * SECOND);
+    assert_eq!(world.a.session.state(), State::Active);
+    world.boot(Side::B, SessionConfig { passive: Passive::Yes, ..config(2) });
+    world.handle(Side::A, Event::DialNow);
+    world.wait_established(SECOND / 5);
+    world.handle(Side::A, Event::DialNow);
+    world.run(10 * SECOND);
+    assert_eq!((world.a.ups(), world.a.downs().len()), (1, 0), "a session is not touched");
+}
+
+#[test]
+fn an_attempt_under_way_is_begun_anew_when_told_to_dial_now() {
+    let mut world = World::new(config(1), SessionConfig { passive: Passive::Yes, ..config(2) }, 9);
+    world.cut();
+    world.start();
+    world.run(SECOND);
+    assert_eq!(world.a.session.state(), State::Connect);
+    world.mend();
+    world.handle(Side::A, Event::DialNow);
+    world.wait_established(SECOND / 5);
+}
+
+/// A's fault is mended at A after the two have disagreed for an hour. B's back-off is long by
+/// then, but it listens.
+#[test]
+fn a_peer_that_was_put_right_is_not_refused_for_long() {
+    let wrong = SessionConfig { peer_asn: asn(65001), ..config(1) };
+    for seed in 0..20 {
+        let mut world = World::new(wrong.clone(), config(2), seed);
+        world.start();
+        world.run(3600 * SECOND + Duration::from_millis(731 * seed));
+        world.kill(Side::A);
+        world.boot(Side::A, config(1));
+        world.wait_established(2 * MAX_REFUSAL + SECOND);
+    }
+}
+
+/// RFC 9687: nothing is said to who does not read, and the session ends as by a fault.
+#[test]
+fn a_peer_that_reads_nothing_is_dropped_without_a_word() {
+    let mut world = World::established(config(1), config(2), 7);
+    let direction = world.a.session.established().unwrap().0.direction;
+    let sent = world.a.sent.len();
+    world.handle(Side::A, Event::SendHoldExpired(direction));
+    let [reason] = &world.a.downs()[..] else { panic!("{:?}", world.a.seen) };
+    assert_eq!(reason.to_string(), "send hold timer expired: the peer read nothing for 480 s");
+    assert_eq!(world.a.sent.len(), sent);
+    assert_eq!(world.a.session.state(), State::Idle);
+    world.wait_established(10 * SECOND);
+}
+
+#[test]
+fn the_send_hold_time_follows_the_hold_time() {
+    let with =
+        |seconds| SessionConfig { hold_time: HoldTime::from_secs(seconds).unwrap(), ..config(2) };
+    let long = SessionConfig { hold_time: HoldTime::from_secs(600).unwrap(), ..config(1) };
+    for (seconds, expected) in [(90, Some(480)), (240, Some(480)), (300, Some(600)), (0, None)] {
+        let world = World::established(long.clone(), with(seconds), 7);
+        let time = world.a.session.established().unwrap().0.send_hold_time();
+        assert_eq!(time, expected.map(Duration::from_secs));
     }
 }

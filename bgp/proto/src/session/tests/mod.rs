@@ -39,6 +39,7 @@ pub(super) fn config(id: u8) -> SessionConfig {
         router_id: RouterId::new(Ipv4Addr::new(10, 0, 0, id)).unwrap(),
         hold_time: HoldTime::DEFAULT,
         connect_retry: Duration::from_secs(5),
+        connect_retry_max: Duration::from_secs(120),
         families: Families::ALL,
         passive: Passive::No,
         role: None,

@@ -97,6 +97,8 @@ fn stimuli() -> Vec<(&'static str, Stimulus)> {
         ("27  UPDATE", Ev(received(Message::Update(Update::default())))),
         ("28  malformed UPDATE", Ev(malformed())),
         ("ROUTE-REFRESH", Ev(received(Message::RouteRefresh(refresh)))),
+        ("29  SendHoldTimer expires", Ev(Event::SendHoldExpired(OUT))),
+        ("dial now", Ev(Event::DialNow)),
         ("leave", Ev(Event::Leave)),
         ("restart over", Ev(Event::RestartOver)),
         ("other hold time", Ev(Event::Configure(Box::new(slower)))),
