@@ -16,6 +16,7 @@ mod attributes;
 mod header;
 mod multiprotocol;
 mod open;
+mod page;
 mod update;
 
 /// What the two sides have agreed on. Four-octet AS numbers and both families unless it says
@@ -51,8 +52,25 @@ impl Session {
     }
 }
 
+/// One row, for the page.
+struct Row {
+    name: &'static str,
+    session: &'static str,
+    bytes: &'static str,
+    answer: &'static str,
+}
+
 macro_rules! rows {
     ($($name:ident: $session:ident, $bytes:expr => $answer:expr;)*) => {
+        pub(super) const ROWS: &[super::Row] = &[
+            $(super::Row {
+                name: stringify!($name),
+                session: stringify!($session),
+                bytes: $bytes,
+                answer: $answer,
+            },)*
+        ];
+
         $(
             #[test]
             fn $name() {
