@@ -1,11 +1,16 @@
-//! What the fuzz targets share: sessions made of one octet, and what must hold for a message.
+//! What the fuzz targets do with their input, and what must hold then. The targets themselves are
+//! one line each, so that a plain test can run the seeds through the same functions.
 
 use bytes::BytesMut;
 use twill_bgp_proto::types::{Families, Family};
 use twill_bgp_proto::wire::{Codec, Message, MessageError, Update};
 
+mod session;
+
+pub use session::session;
+
 /// The session that `octet` stands for (see README.md).
-pub fn codec(octet: u8) -> Codec {
+fn codec(octet: u8) -> Codec {
     let bit = |at: u8| octet & 1 << at != 0;
     let mut families = Families::ALL;
     if bit(4) {
@@ -23,8 +28,56 @@ pub fn codec(octet: u8) -> Codec {
     }
 }
 
+/// One octet of session, then a stream of any octets.
+pub fn frame(input: &[u8]) {
+    let Some((session, stream)) = input.split_first() else { return };
+    let codec = codec(*session);
+    let mut whole = BytesMut::from(stream);
+    let at_once = drain(&codec, &mut whole);
+
+    let (front, back) = stream.split_at(stream.len() / 2);
+    let mut buffer = BytesMut::from(front);
+    let in_two = drain(&codec, &mut buffer).and_then(|mut messages| {
+        buffer.extend_from_slice(back);
+        messages.extend(drain(&codec, &mut buffer)?);
+        Ok(messages)
+    });
+    assert_eq!(at_once, in_two);
+    match at_once {
+        Ok(messages) => messages.iter().for_each(|message| check_reread(&codec, message)),
+        Err(error) => check_told(&error),
+    }
+}
+
+/// The body of an OPEN.
+pub fn open(body: &[u8]) {
+    let Some(mut message) = framed(1, body) else { return };
+    let codec = Codec::default();
+    match codec.decode(&mut message) {
+        Ok(Some(message)) => {
+            let Message::Open(open) = &message else { panic!("not an OPEN: {message:?}") };
+            assert!(open.asn().is_some());
+            check_reread(&codec, &message);
+        }
+        Ok(None) => panic!("a whole message was not taken"),
+        Err(error) => check_told(&error),
+    }
+}
+
+/// One octet of session, then the body of an UPDATE.
+pub fn update(input: &[u8]) {
+    let Some((session, body)) = input.split_first() else { return };
+    let codec = codec(*session);
+    let Some(mut message) = framed(2, body) else { return };
+    match codec.decode(&mut message) {
+        Ok(Some(message)) => check_reread(&codec, &message),
+        Ok(None) => panic!("a whole message was not taken"),
+        Err(error) => check_told(&error),
+    }
+}
+
 /// A message of the type `kind` around `body`; `None` where it would be too long.
-pub fn framed(kind: u8, body: &[u8]) -> Option<BytesMut> {
+fn framed(kind: u8, body: &[u8]) -> Option<BytesMut> {
     let length = u16::try_from(body.len() + 19).ok()?;
     let mut message = BytesMut::with_capacity(usize::from(length));
     message.extend_from_slice(&[0xFF; 16]);
@@ -35,7 +88,7 @@ pub fn framed(kind: u8, body: &[u8]) -> Option<BytesMut> {
 }
 
 /// Every message at the front of `buffer`.
-pub fn drain(codec: &Codec, buffer: &mut BytesMut) -> Result<Vec<Message>, MessageError> {
+fn drain(codec: &Codec, buffer: &mut BytesMut) -> Result<Vec<Message>, MessageError> {
     let mut messages = Vec::new();
     while let Some(message) = codec.decode(buffer)? {
         messages.push(message);
@@ -44,7 +97,7 @@ pub fn drain(codec: &Codec, buffer: &mut BytesMut) -> Result<Vec<Message>, Messa
 }
 
 /// What the peer is told about a fault must itself be no fault.
-pub fn check_told(error: &MessageError) {
+fn check_told(error: &MessageError) {
     let told = Message::Notification(error.notification.clone());
     let mut out = BytesMut::new();
     Codec::default().encode(&told, &mut out);
@@ -53,7 +106,7 @@ pub fn check_told(error: &MessageError) {
 }
 
 /// A message written anew must read the same.
-pub fn check_reread(codec: &Codec, message: &Message) {
+fn check_reread(codec: &Codec, message: &Message) {
     let Message::Update(update) = message else {
         let mut out = BytesMut::new();
         codec.encode(message, &mut out);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{asn, config, epoch, graceful, open_of};
+use super::{asn, config, epoch, graceful, notifying, open_of};
 use crate::session::{
     Action, Direction, Event, Passive, Session, SessionConfig, State, TcpFailure, Timer,
 };
@@ -23,6 +23,8 @@ enum Step {
     Reset,
     Leave,
     RestartOver,
+    DialNow,
+    SendHold(Direction),
     Opened(Direction),
     Closed(Direction),
     Malformed(Direction),
@@ -37,6 +39,7 @@ fn configs() -> Vec<SessionConfig> {
         config(2),
         graceful(2, false),
         graceful(2, true),
+        notifying(2, false),
         SessionConfig { passive: Passive::Yes, ..graceful(2, false) },
         SessionConfig { hold_time: HoldTime::DISABLED, ..graceful(2, false) },
         SessionConfig { connect_retry: Duration::ZERO, ..config(2) },
@@ -54,6 +57,8 @@ fn opens() -> Vec<Open> {
         open_of(&graceful(1, false)),
         open_of(&graceful(1, true)),
         open_of(&graceful(3, true)),
+        open_of(&notifying(1, false)),
+        open_of(&notifying(1, true)),
         open_of(&config(2)),
         open_of(&SessionConfig { local_asn: asn(65001), ..config(1) }),
         bare,
@@ -95,6 +100,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Reset),
         1 => Just(Step::Leave),
         1 => Just(Step::RestartOver),
+        1 => Just(Step::DialNow),
+        1 => direction().prop_map(Step::SendHold),
         10 => direction().prop_map(Step::Opened),
         4 => direction().prop_map(Step::Closed),
         1 => direction().prop_map(Step::Malformed),
@@ -171,6 +178,8 @@ impl Witness {
             Step::Reset => Event::Reset(Cease::OutOfResources),
             Step::Leave => Event::Leave,
             Step::RestartOver => Event::RestartOver,
+            Step::DialNow => Event::DialNow,
+            Step::SendHold(direction) => Event::SendHoldExpired(direction),
             Step::Receive(direction, message) => Event::Received(direction, message),
             Step::Configure(config) => Event::Configure(config),
         };
