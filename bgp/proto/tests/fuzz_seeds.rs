@@ -1,6 +1,8 @@
 //! The fuzz targets without a fuzzer: every seed, and mutations of it, through their functions.
 //! Short on purpose; `fuzz/README.md` says how to search for longer.
 
+#![allow(clippy::unwrap_used, reason = "an error here is a failed test")]
+
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
