@@ -27,12 +27,15 @@ use std::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
+use twill_cni::config::DATA_DIR;
 
 use self::generation::{Birth, Generation, Wiring};
 pub use self::start::StartError;
 use crate::control::{self, Backend, ControlSocket, HttpListener, InstallTimes};
+use crate::desired::cni::NETWORK;
 use crate::kernel;
 use crate::reconcile::cni::CniOwner;
+use crate::reconcile::leases::LeaseSweep;
 use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport};
 use crate::reconcile::{host, keep, ndp};
 use crate::source::Snapshot;
@@ -153,6 +156,7 @@ impl Agent {
             readiness_file,
         );
         tasks.spawn(owner.run());
+        tasks.spawn(LeaseSweep::new(DATA_DIR.into(), NETWORK).run());
         let backend = Backend {
             speaker: Arc::new(wiring.current.clone()),
             snapshot: in_force.subscribe(),

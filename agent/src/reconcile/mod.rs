@@ -3,6 +3,7 @@
 pub mod cni;
 mod fight;
 pub mod host;
+pub mod leases;
 pub mod ndp;
 pub mod report;
 pub mod routes;
