@@ -3,6 +3,7 @@
 //! What is measured is a ratio: absolute times belong to the machine. Each comparison starts the
 //! daemons itself, in network namespaces of its own.
 
+mod cni;
 mod convergence;
 mod sender;
 mod stats;
@@ -24,6 +25,9 @@ enum Command {
     /// Single changes on an idle node: from the packet with the UPDATE to the kernel's route,
     /// beside BIRD
     Convergence(convergence::Options),
+    /// Attaching pods: latency, throughput, memory and system calls, beside the reference plugins and
+    /// the least that a program can do
+    Cni(cni::Options),
     /// Part of `convergence`: a BGP speaker that announces one prefix at a time
     #[command(hide = true)]
     Sender(sender::Options),
@@ -35,6 +39,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Convergence(options) => convergence::run(&options),
+        Command::Cni(options) => cni::run(&options),
         Command::Sender(options) => sender::run(&options),
         Command::Watcher(options) => watcher::run(&options),
     };

@@ -87,7 +87,7 @@ fn add_killed_at_random_moments() {
     host.pod("a");
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     let mut killed = 0;
-    for _ in 0..100 {
+    for _ in 0..200 {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let delay = Duration::from_micros((seed >> 33) % 6000);
         let mut child = host
@@ -106,42 +106,47 @@ fn add_killed_at_random_moments() {
         host.call("DEL", "a", &config).ok();
         assert_eq!(host.left(&["a"]), BTreeSet::new());
     }
-    assert!(killed > 10, "only {killed} of 100 were killed before their end");
+    assert!(killed > 20, "only {killed} of 200 were killed before their end");
 }
 
-/// 40 pods at once, twice: no address twice, nobody fails, nothing stays.
+/// 100 ADDs at once; then their DELs and 100 further ADDs, all 200 at once in one range: no address
+/// twice, nobody fails, nothing stays.
 #[test]
-fn many_at_once() {
+fn two_hundred_at_once() {
     if !can_run() {
         return;
     }
     let host = Host::new("many");
     let config = host.config("1.0.0", "link-local", &["10.0.0.0/24", "fd00::/64"]);
-    let pods: Vec<String> = (0..40).map(|number| format!("p{number}")).collect();
-    for pod in &pods {
-        host.pod(pod);
-    }
-    let all = |verb: &str| -> Vec<serde_json::Value> {
+    let pods: Vec<String> = (0..200).map(|number| format!("p{number}")).collect();
+    let script = pods.iter().map(|pod| format!("netns add {pod}\n")).collect::<String>();
+    let file = host.directory().join("pods");
+    std::fs::write(&file, script).unwrap();
+    host.run(&["ip", "-batch", file.to_str().unwrap()]);
+    let all = |calls: &[(&'static str, &String)]| -> Vec<serde_json::Value> {
         let (host, config) = (&host, &config);
         std::thread::scope(|scope| {
-            let calls: Vec<_> = pods
-                .chunks(5)
-                .map(|some| {
-                    let call = move |pod: &String| host.call(verb, pod, config).ok();
-                    scope.spawn(move || some.iter().map(call).collect::<Vec<_>>())
-                })
+            let calls: Vec<_> = calls
+                .iter()
+                .map(|(verb, pod)| scope.spawn(move || host.call(verb, pod, config).ok()))
                 .collect();
-            calls.into_iter().flat_map(|call| call.join().unwrap()).collect()
+            calls.into_iter().map(|call| call.join().unwrap()).collect()
         })
     };
-    for _ in 0..2 {
-        let results = all("ADD");
-        let given: BTreeSet<String> = results.iter().flat_map(addresses).collect();
-        assert_eq!(given.len(), 80);
-        assert_eq!(host.leases().len(), 80);
-        all("DEL");
-        assert!(host.left(&[]).is_empty(), "{:?}", host.left(&[]));
-    }
+    let (early, late) = pods.split_at(100);
+    let adds: Vec<_> = early.iter().map(|pod| ("ADD", pod)).collect();
+    let first: BTreeSet<String> = all(&adds).iter().flat_map(addresses).collect();
+    assert_eq!((first.len(), host.leases().len()), (200, 200));
+    let both: Vec<_> =
+        early.iter().zip(late).flat_map(|(old, new)| [("DEL", old), ("ADD", new)]).collect();
+    let answers = all(&both);
+    let second: BTreeSet<String> =
+        answers.iter().filter(|answer| !answer.is_null()).flat_map(addresses).collect();
+    assert_eq!((second.len(), host.leases().len()), (200, 200));
+    assert!(first.is_disjoint(&second), "what was just given back rests");
+    let dels: Vec<_> = late.iter().map(|pod| ("DEL", pod)).collect();
+    all(&dels);
+    assert!(host.left(&[]).is_empty(), "{:?}", host.left(&[]));
 }
 
 /// The reference host-local and this plugin in one directory: each sees the other's leases, skips
@@ -233,4 +238,67 @@ fn a_reboot_frees_all_leases() {
     let result = host.call("ADD", "b", &config).ok();
     assert_eq!(host.leases(), addresses(&result));
     assert_eq!(addresses(&result), ["10.0.0.2"], "as late as possible, across a boot, too");
+}
+
+/// No room for another lease, by bytes and by inodes: ADD says so and leaves nothing, DEL works all
+/// the same, and makes room.
+#[test]
+fn a_full_disk() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("full");
+    let config = host.config("1.0.0", "link-local", &["10.0.0.0/24"]);
+    for pod in ["a", "b"] {
+        host.pod(pod);
+    }
+    let data = host.data().to_str().unwrap().to_owned();
+    std::fs::create_dir_all(&data).unwrap();
+    let listed =
+        || host.run(&["find", &format!("{data}/net"), "-name", "10.*", "-o", "-name", "*:eth0"]);
+    for limit in ["size=64k", "size=1m,nr_inodes=40"] {
+        host.run(&["mount", "-t", "tmpfs", "-o", limit, "tmpfs", &data]);
+        host.call("ADD", "a", &config).ok();
+        let fill = "i=0; while echo x > $0/fill$i; do i=$((i+1)); done 2>/dev/null; true";
+        host.run(&["sh", "-c", fill, &data]);
+        let before = listed();
+        host.call("ADD", "b", &config).refused(5, "No space left on device");
+        assert_eq!(listed(), before, "{limit}");
+        assert!(!host.run_in("b", &["ip", "-br", "link"]).contains("eth0"));
+        host.reaches(None, "10.0.0.1");
+        host.call("DEL", "a", &config).ok();
+        assert_eq!(listed(), "", "{limit}");
+        host.run(&["sh", "-c", "rm $0/fill*", &data]);
+        host.call("ADD", "b", &config).ok();
+        host.call("DEL", "b", &config).ok();
+        assert_eq!(host.run(&["ip", "-br", "link", "show", "type", "veth"]), "");
+        host.run(&["umount", &data]);
+    }
+}
+
+/// A data directory that became read-only: ADD leaves nothing; DEL takes the link away, says what
+/// it could not do, and the next one, when the directory can be written again, does it.
+#[test]
+fn a_read_only_data_directory() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("read-only");
+    let config = host.config("1.0.0", "link-local", &["10.0.0.0/24"]);
+    for pod in ["a", "b"] {
+        host.pod(pod);
+    }
+    host.call("ADD", "a", &config).ok();
+    let data = host.data().to_str().unwrap().to_owned();
+    host.run(&["mount", "--bind", &data, &data]);
+    host.run(&["mount", "-o", "remount,bind,ro", &data]);
+    let before = host.left(&["a", "b"]);
+    host.call("ADD", "b", &config).refused(5, "Read-only file system");
+    assert_eq!(host.left(&["a", "b"]), before);
+    host.call("DEL", "a", &config).refused(5, "Read-only file system");
+    assert!(!host.run_in("a", &["ip", "-br", "link"]).contains("eth0"));
+    assert_eq!(host.leases(), ["10.0.0.1"], "still held: nothing could be written");
+    host.run(&["mount", "-o", "remount,bind,rw", &data]);
+    host.call("DEL", "a", &config).ok();
+    assert_eq!(host.left(&["a", "b"]), BTreeSet::new());
 }

@@ -46,19 +46,16 @@ pub(crate) fn build_programs() -> Result<PathBuf> {
 /// Builds what users would run, and hands over to the bench program.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     println!("Building the release programs; with link-time optimisation this takes a while.");
-    run(
-        "cargo build",
-        &mut cargo(&[
-            "build",
-            "--quiet",
-            "--workspace",
-            "--exclude",
-            "xtask",
-            "--bins",
-            "--release",
-        ]),
-    )?;
+    let cni = arguments.first().is_some_and(|name| name == "cni");
+    let what: &[&str] =
+        if cni { &["--package", "twill-bench"] } else { &["--workspace", "--exclude", "xtask"] };
+    let build = [&["build", "--quiet", "--bins", "--release"], what].concat();
+    run("cargo build", &mut cargo(&build))?;
     let directory = target("release")?;
+    if cni {
+        build_static("twill-cni", "twill-cni", &directory)?;
+        build_static("twill-bench", "cni-floor", &directory)?;
+    }
     run(
         "the bench program",
         Command::new(directory.join("twill-bench"))
@@ -66,4 +63,16 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
             .current_dir(root())
             .env("TWILL_BIN_DIR", &directory),
     )
+}
+
+/// Builds one program as users get it, into `static` beside the others.
+fn build_static(package: &str, program: &str, directory: &Path) -> Result<()> {
+    let build = ["rustc", "--quiet", "--release", "--package", package, "--bin", program];
+    let flags = ["--", "-C", "target-feature=+crt-static"];
+    run("cargo rustc", &mut cargo(&[&build[..], &flags].concat()))?;
+    let to = directory.join("static");
+    std::fs::create_dir_all(&to)?;
+    std::fs::copy(directory.join(program), to.join(program))
+        .with_context(|| format!("cannot copy {program}"))?;
+    Ok(())
 }

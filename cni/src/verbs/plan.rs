@@ -66,7 +66,10 @@ impl Plan {
         }
         let addresses: Vec<Given> = given.iter().map(|given| in_pod(config, *given)).collect();
         let mut routes = Vec::new();
-        if config.gateway == GatewayMode::LinkLocal && given.iter().any(|g| !g.address.is_ipv6()) {
+        // On a further interface of a pod it would be in the way of the first one's; routes by the
+        // gateway do without it there.
+        let first = config.default_route && given.iter().any(|g| !g.address.is_ipv6());
+        if config.gateway == GatewayMode::LinkLocal && first {
             routes.push(plain(Cidr::host(link_local_gateway(false)), None));
         }
         let further = further_routes(config, allocation);
