@@ -174,6 +174,83 @@ fn static_addresses_under_us() {
     assert_eq!(host.left(&["a"]), BTreeSet::new());
 }
 
+/// An allocator of three lines, that writes down how it is called and fails where told to.
+fn scripted(host: &Host, fails: &str) -> (Value, Vec<(String, String)>) {
+    let directory = host.directory().join("bin");
+    std::fs::create_dir_all(&directory).unwrap();
+    let script = format!(
+        "#!/bin/sh\necho \"$CNI_COMMAND $CNI_CONTAINERID $CNI_IFNAME\" >> {0}/calls\n\
+         cat >> {0}/configurations\n\
+         [ \"$CNI_COMMAND\" = \"{fails}\" ] && {{ echo '{{\"code\": 77, \"msg\": \"no\"}}'; exit 1; }}\n\
+         [ $CNI_COMMAND = ADD ] && echo '{{\"ips\": [{{\"address\": \"192.0.2.7/24\"}}]}}'\nexit 0\n",
+        directory.display()
+    );
+    let program = directory.join("scripted");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let mut config = host.config("1.1.0", "link-local", &[]);
+    config["ipam"] = json!({"type": "scripted", "colour": "blue"});
+    config["cni.dev/valid-attachments"] = json!([]);
+    (config, vec![("CNI_PATH".into(), format!("/nonexistent:{}", directory.display()))])
+}
+
+fn call_scripted(
+    host: &Host,
+    verb: &str,
+    config: &Value,
+    path: &[(String, String)],
+) -> common::Answer {
+    let variables = [Host::variables(verb, "a"), path.to_vec()].concat();
+    host.call_with(&[PLUGIN], &variables, config.to_string().as_bytes())
+}
+
+/// Found in CNI_PATH, called for every verb, told everything.
+#[test]
+fn verbs_reach_a_delegate() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("verbs");
+    host.pod("a");
+    let (mut config, path) = scripted(&host, "");
+    let result = call_scripted(&host, "ADD", &config, &path).ok();
+    assert_eq!(addresses(&result), ["192.0.2.7"]);
+    config["prevResult"] = result;
+    for verb in ["CHECK", "STATUS", "GC", "DEL"] {
+        call_scripted(&host, verb, &config, &path).ok();
+    }
+    let calls = std::fs::read_to_string(host.directory().join("bin/calls")).unwrap();
+    let verbs: Vec<&str> = calls.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(verbs, ["ADD", "CHECK", "STATUS", "GC", "DEL"]);
+    assert!(calls.starts_with("ADD a eth0\n"), "{calls}");
+    let told = std::fs::read_to_string(host.directory().join("bin/configurations")).unwrap();
+    assert_eq!(told.matches("\"colour\":\"blue\"").count(), 5, "{told}");
+    for verb in ["CHECK", "STATUS", "GC", "DEL"] {
+        let (config, path) = scripted(&host, verb);
+        let config = if verb == "CHECK" {
+            common::after(&config, &json!({"ips": [{"address": "192.0.2.7/32"}]}))
+        } else {
+            config
+        };
+        call_scripted(&host, verb, &config, &path).refused(77, "scripted: no");
+    }
+}
+
+#[test]
+fn a_delegate_that_fails_is_told_to_undo() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("undo");
+    host.pod("a");
+    let (config, path) = scripted(&host, "ADD");
+    call_scripted(&host, "ADD", &config, &path).refused(77, "scripted: no");
+    let calls = std::fs::read_to_string(host.directory().join("bin/calls")).unwrap();
+    assert_eq!(calls, "ADD a eth0\nDEL a eth0\n");
+    assert_eq!(host.left(&["a"]), BTreeSet::new());
+}
+
 /// What Multus does: the default network first, then a secondary one, each call without the
 /// other's result, one container id, two interfaces; each is deleted by itself. Both in one range,
 /// and the secondary one also on a bridge of its own.

@@ -106,6 +106,44 @@ fn pods_in_bridge_mode_reach_all_pods() -> Result<()> {
     cluster.lab.passed()
 }
 
+/// Pods of both gateway modes on every node, in one range: all reach all, and the bridge's address
+/// is no pod's. Where a pod has it, bridge mode is refused, and nobody notices.
+#[test]
+fn both_gateway_modes_on_one_node() -> Result<()> {
+    skip_unless!(lab);
+    let cluster = Cluster::start("both-modes", Plan { pods: 0, ..Plan::default() })?;
+    let mut pods = Vec::new();
+    for (index, node) in cluster.nodes.iter().enumerate() {
+        let plain: serde_json::Value = serde_json::from_str(&node.host().read(CONF_FILE)?)?;
+        let mut bridged = plain.clone();
+        bridged["plugins"][0]["gateway"] = json!("bridge");
+        // On node-c a pod of link-local mode is first, and gets what would be the gateway's.
+        let order = if index == 2 {
+            [("plain", &plain), ("plain2", &plain)]
+        } else {
+            [("bridged", &bridged), ("plain", &plain)]
+        };
+        for (name, conflist) in order {
+            let name = format!("{name}-{index}");
+            pods.push(Pod::attach_with(node.host(), &name, conflist.clone(), BIN_DIR)?);
+        }
+        if index == 2 {
+            let refused = Pod::attach_with(node.host(), "refused", bridged, BIN_DIR);
+            let error = refused.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains("the pods' gateway 10.244.3.1 is held by"), "{error}");
+        }
+    }
+    let ends: Vec<Endpoint<'_>> = pods.iter().map(Endpoint::Pod).collect();
+    let mut traffic = Traffic::start(&ends, 200)?;
+    wait("two hundred packets of each flow", WAIT, || {
+        Ok(traffic.report()?.flows.iter().all(|flow| flow.received >= 200))
+    })?;
+    let report = traffic.stop()?;
+    println!("{report}");
+    assert_eq!(report.lost(), 0, "{report}");
+    cluster.lab.passed()
+}
+
 /// A node that loses its power is noticed by the hold timer: its routes go, nobody else loses a
 /// packet. A new machine of its name joins, and its pods are reached again.
 #[test]
