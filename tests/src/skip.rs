@@ -17,13 +17,24 @@ pub fn missing(part: &str) -> Option<String> {
     }
 }
 
-/// Whether the test must be left out for want of `part`.
+/// Whether the running test must be left out for want of `part`; says so.
+///
+/// # Panics
+/// Where the part was required.
+pub fn skipped(part: &str) -> bool {
+    let Some(why) = missing(part) else { return false };
+    left_out(part, &why);
+    true
+}
+
+/// Says that the running test is left out for want of `part`.
 ///
 /// # Panics
 /// Where the part was required.
 #[allow(clippy::panic, reason = "a required part that is missing fails the test that needs it")]
-pub fn skipped(part: &str, test: &str) -> bool {
-    let Some(why) = missing(part) else { return false };
+pub fn left_out(part: &str, why: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
     let required = std::env::var("TWILL_REQUIRE").unwrap_or_default();
     if required.split(',').any(|required| required == part) {
         panic!("{part} is required: {why}");
@@ -35,14 +46,13 @@ pub fn skipped(part: &str, test: &str) -> bool {
         // The list is for the reader of the run; the skip itself was said above.
         let _ = writeln!(file, "{test}: {why}");
     }
-    true
 }
 
 /// Leaves a test out, loudly, where one of its parts is missing: `skip_unless!(lab, frr)`.
 #[macro_export]
 macro_rules! skip_unless {
     ($($part:ident),+) => {
-        $(if $crate::skip::skipped(stringify!($part), std::thread::current().name().unwrap_or("?")) {
+        $(if $crate::skip::skipped(stringify!($part)) {
             return Ok(());
         })+
     };

@@ -12,12 +12,13 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Runs a test in a fresh network namespace, on a thread and a runtime of its own. Without the
 /// privilege it is skipped, and says so.
 pub(crate) fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
     std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
+        let named = std::thread::Builder::new().name(name);
+        let thread = named.spawn_scoped(scope, || {
             if let Err(errno) = unshare(CloneFlags::CLONE_NEWNET) {
-                let name = std::thread::current().name().unwrap_or_default().to_owned();
-                eprintln!("SKIPPED {name}: no network namespace without root: {errno}");
-                return;
+                let why = format!("no network namespace without root: {errno}");
+                return twill_tests::skip::left_out("lab", &why);
             }
             ip("link set lo up");
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -25,6 +26,7 @@ pub(crate) fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Se
                 tokio::time::timeout(DEADLINE, test()).await.expect("the test ends in time");
             });
         });
+        let thread = thread.unwrap();
         if let Err(panic) = thread.join() {
             std::panic::resume_unwind(panic);
         }

@@ -17,7 +17,7 @@ pub const PLUGIN: &str = env!("CARGO_BIN_EXE_twill-cni");
 pub fn can_run() -> bool {
     let root = nix::unistd::Uid::effective().is_root();
     if !root {
-        eprintln!("SKIPPED: needs root to make network namespaces");
+        twill_tests::skip::left_out("lab", "root is needed to make network namespaces");
     }
     root
 }
@@ -28,7 +28,8 @@ pub fn installed(program: &str, package: &str) -> bool {
     let there = Path::new(program).is_absolute() && Path::new(program).exists()
         || std::env::split_paths(&path).any(|dir| dir.join(program).exists());
     if !there {
-        eprintln!("SKIPPED: needs {program} (Debian package {package})");
+        let why = format!("`{program}` is not installed (package {package})");
+        twill_tests::skip::left_out(package, &why);
     }
     there
 }
