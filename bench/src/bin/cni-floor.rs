@@ -1,8 +1,7 @@
 //! The least that attaching a pod can cost: the same kernel objects, and nothing else.
 //!
 //! `cni-floor add|check|del NETNS HOST_END BRIDGE_INDEX ADDRESS`: no configuration, no lease, no
-//! result. It knows what a plugin has to find out: that the bridge is there and its index, and the
-//! index of the pod's end. `cni-floor measure PROGRAM` runs a program and says how much memory it
+//! result. It knows what a plugin has to find out: that the bridge is there, and its index. `cni-floor measure PROGRAM` runs a program and says how much memory it
 //! had at its peak; a small program must ask, because a child's peak begins with its parent's.
 
 use std::error::Error;
@@ -14,12 +13,11 @@ use std::process::{Command, ExitCode};
 use netlink_sys::Socket;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::libc;
+use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::resource::{UsageWho, getrusage};
 
-const POD_END: &str = "eth0\0";
-/// In a namespace of its own any index is free.
-const POD_INDEX: u32 = 1000;
+const POD_END: &str = "eth0";
 const VETH_INFO_PEER: u16 = 1;
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 const UP: u32 = libc::IFF_UP as u32;
@@ -63,8 +61,8 @@ fn add(netns: &str, host: &str, bridge: &str, address: &str) -> Outcome {
             m.attribute(libc::IFLA_INFO_KIND, b"veth");
             m.nest(libc::IFLA_INFO_DATA, |m| {
                 m.nest(VETH_INFO_PEER, |m| {
-                    m.link(POD_INDEX, 0);
-                    m.attribute(libc::IFLA_IFNAME, POD_END.as_bytes());
+                    m.link(0, 0);
+                    m.attribute(libc::IFLA_IFNAME, b"eth0\0");
                     let netns = netns.as_raw_fd() as u32;
                     m.attribute(libc::IFLA_NET_NS_FD, &netns.to_ne_bytes());
                 });
@@ -74,11 +72,12 @@ fn add(netns: &str, host: &str, bridge: &str, address: &str) -> Outcome {
     batch.send(&Socket::new(NETLINK_ROUTE)?)?;
 
     setns(&netns, CloneFlags::CLONE_NEWNET)?;
+    let index = if_nametoindex(POD_END)?;
     let mut batch = Batch::default();
-    batch.push(libc::RTM_NEWLINK, 0, |m| m.link(POD_INDEX, UP));
+    batch.push(libc::RTM_NEWLINK, 0, |m| m.link(index, UP));
     batch.push(libc::RTM_NEWADDR, libc::NLM_F_CREATE, |m| {
         m.0.extend_from_slice(&[libc::AF_INET as u8, 32, 0, 0]);
-        m.0.extend_from_slice(&POD_INDEX.to_ne_bytes());
+        m.0.extend_from_slice(&index.to_ne_bytes());
         m.attribute(libc::IFA_LOCAL, &address.octets());
         m.attribute(libc::IFA_ADDRESS, &address.octets());
     });
@@ -89,14 +88,14 @@ fn add(netns: &str, host: &str, bridge: &str, address: &str) -> Outcome {
             m.0.extend_from_slice(&[0; 4]);
             let kind = if length == 0 { libc::RTA_GATEWAY } else { libc::RTA_DST };
             m.attribute(kind, &GATEWAY.octets());
-            m.attribute(libc::RTA_OIF, &POD_INDEX.to_ne_bytes());
+            m.attribute(libc::RTA_OIF, &index.to_ne_bytes());
         });
     }
     batch.send(&Socket::new(NETLINK_ROUTE)?)
 }
 
 fn check(netns: &str, host: &str) -> Outcome {
-    ask(&format!("{host}\0"))?;
+    ask(host)?;
     setns(File::open(netns)?, CloneFlags::CLONE_NEWNET)?;
     ask(POD_END)
 }
@@ -105,7 +104,7 @@ fn ask(name: &str) -> Outcome {
     let mut batch = Batch::default();
     batch.push(libc::RTM_GETLINK, 0, |m| {
         m.link(0, 0);
-        m.attribute(libc::IFLA_IFNAME, name.as_bytes());
+        m.attribute(libc::IFLA_IFNAME, format!("{name}\0").as_bytes());
     });
     batch.send(&Socket::new(NETLINK_ROUTE)?)
 }

@@ -16,7 +16,7 @@ pub use bridge::{BridgeSpec, BridgeState, ensure_bridge};
 pub use name::{HOST_PREFIX, InterfaceName, MAX_NAME, Mac, NameError, PairNames};
 pub use netlink::{LinkError, Netlink};
 pub use pod::{HostEnd, PodEnd, delete, delete_existing, set_up};
-pub use query::{Link, addresses, find_link, is_local, routes};
+pub use query::{Link, addresses, find_link, index_of, is_local, routes};
 
 pub(crate) use bridge::ensure;
 

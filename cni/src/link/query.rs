@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nix::libc;
+use nix::net::if_::if_nametoindex;
 
 use crate::address::{Cidr, width};
 use crate::link::bridge::write_ip;
@@ -52,6 +53,19 @@ impl Link {
             master: attributes.value_of(libc::IFLA_MASTER).and_then(u32_of),
             peer: attributes.value_of(libc::IFLA_LINK).and_then(u32_of),
         })
+    }
+}
+
+/// The index of the link of this name in the namespace of this thread. By ioctl: unlike a netlink
+/// question it does not wait for whoever changes links, on any namespace of this machine.
+///
+/// # Errors
+/// No socket could be opened.
+pub fn index_of(name: InterfaceName) -> Result<Option<u32>, LinkError> {
+    match if_nametoindex(name.as_str()) {
+        Ok(index) => Ok(Some(index)),
+        Err(nix::Error::ENODEV) => Ok(None),
+        Err(errno) => Err(std::io::Error::from(errno).into()),
     }
 }
 

@@ -111,8 +111,8 @@ impl Attach<'_> {
     /// A socket in the pod, where the interface must not be.
     fn enter(&self) -> Result<Netlink, Error> {
         self.netns.enter(self.path)?;
-        let mut pod = Netlink::open()?;
-        if link::find_link(&mut pod, self.interface)?.is_some() {
+        let pod = Netlink::open()?;
+        if link::index_of(self.interface)?.is_some() {
             return Err(Error::new(
                 Code::Environment,
                 format!(
@@ -193,8 +193,7 @@ impl Attach<'_> {
     }
 
     fn configure(&self, pod: &mut Netlink, plan: &Plan) -> Result<(), Error> {
-        let created = link::find_link(pod, self.interface)?;
-        let index = created.map(|link| link.index).ok_or_else(|| {
+        let index = link::index_of(self.interface)?.ok_or_else(|| {
             let message = format!("{} vanished from {}", self.interface, self.path.display());
             Error::new(Code::Kernel, message)
         })?;
