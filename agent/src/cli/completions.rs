@@ -2,6 +2,7 @@
 
 use clap::CommandFactory;
 
+use super::output::print;
 use super::{Cli, Exit};
 
 /// Arguments of `twill completions`.
@@ -13,6 +14,9 @@ pub struct Args {
 
 pub(super) fn run(args: &Args) -> Exit {
     let mut command = Cli::command();
-    clap_complete::generate(args.shell, &mut command, "twill", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "twill", &mut script);
+    // A reader that goes away, as `head` does, has what it wanted.
+    print(&String::from_utf8_lossy(&script));
     Exit::Yes
 }

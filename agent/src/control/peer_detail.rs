@@ -112,6 +112,6 @@ fn capability(capability: &Capability) -> String {
             None => "4-octet AS 0, which is reserved".to_owned(),
         },
         Capability::EnhancedRouteRefresh => "enhanced route refresh".to_owned(),
-        Capability::Unknown { code, .. } => format!("code {code}, not used by us"),
+        Capability::Unknown { code, .. } => format!("code {code} (not used by us)"),
     }
 }

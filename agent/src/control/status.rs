@@ -94,7 +94,11 @@ fn problems(parts: &Parts<'_>) -> Vec<String> {
         None => format!("route {} is missing; see `twill fib`", route.prefix),
     });
     // A reason that the owner of the routes has told as a problem already is not told twice.
-    let untold = missing.filter(|line| !told.iter().any(|problem| line.ends_with(problem)));
+    let tells = |problem: &str, line: &str| {
+        let words = problem.split_once(": ").map_or(problem, |(_, words)| words);
+        line.ends_with(problem) || line.ends_with(words)
+    };
+    let untold = missing.filter(|line| !told.iter().any(|problem| tells(problem, line)));
     some(&mut problems, untold, "missing routes: see `twill fib`");
     let unexpected = fib.unexpected.iter().map(|route| {
         format!("route {} should not be in the kernel, and is about to go", route.prefix)

@@ -320,21 +320,26 @@ async fn health_follows_the_speaker_and_readiness_the_owners() {
     assert_eq!(get(&rig, "/v1/peers").await.0, 503);
 }
 
-#[test]
-fn metrics_of_a_moment() {
+/// A scrape in which every metric has a sample.
+fn scrape() -> String {
     let installs = super::InstallTimes::default();
     installs.observe(Duration::from_micros(300));
     let counters = metrics::Counters::default();
     counters.notice(refused(1));
     counters.lost(3);
-    let text = metrics::encode(&metrics::Parts {
+    metrics::encode(&metrics::Parts {
         peers: &[established("node-b")],
         fib: &testing::fib(),
         installs: &installs,
         counters: &counters,
         version: "0.1.0",
     })
-    .unwrap();
+    .unwrap()
+}
+
+#[test]
+fn metrics_of_a_moment() {
+    let text = scrape();
     // The order of series within a metric is not defined.
     let mut blocks: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
     let mut block = 0;
@@ -442,5 +447,47 @@ async fn problems_of_every_owner_reach_the_status() {
     let problems = status["problems"].to_string();
     for words in ["the directory is read-only", "line 3: holdTime", "a clash"] {
         assert!(problems.contains(words), "{problems}");
+    }
+}
+
+/// docs/reference/metrics.md names each metric that a scrape holds, with its kind, and no other.
+#[test]
+fn the_page_of_metrics_is_current() {
+    let mut told: Vec<(String, String)> = scrape()
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .map(|(name, kind)| {
+            // What OpenMetrics appends to each sample's name.
+            let suffix = match kind {
+                "counter" => "_total",
+                "info" => "_info",
+                _ => "",
+            };
+            (format!("{name}{suffix}"), kind.to_owned())
+        })
+        .collect();
+    let page = include_str!("../../../docs/reference/metrics.md");
+    let mut written: Vec<(String, String)> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `twill_")?.split_once("` | "))
+        .filter_map(|(name, rest)| {
+            Some((format!("twill_{name}"), rest.split_once(" |")?.0.to_owned()))
+        })
+        .collect();
+    told.sort();
+    written.sort();
+    assert!(!told.is_empty());
+    assert_eq!(told, written, "scraped, and written on the page");
+}
+
+/// Silence is what a wrong password looks like: the session's own words for it have a remedy, and
+/// so have the kernel's.
+#[test]
+fn silence_has_a_remedy() {
+    for words in ["the connection did not open in time", "Connection timed out (os error 110)"] {
+        let mut peer = testing::peer("tor");
+        peer.last_error = Some((std::time::SystemTime::UNIX_EPOCH, words.into()));
+        let why = super::view::down_because(&peer).unwrap();
+        assert!(why.contains("password") && !why.contains("os error"), "{why}");
     }
 }

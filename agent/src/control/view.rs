@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use twill_bgp::proto::rib::{LostBecause, PeerKind, RouteView};
 use twill_bgp::proto::session::{Passive, State};
 use twill_bgp::proto::types::{AsPath, Families, Origin, Segment, SegmentKind};
-use twill_bgp::{PeerStatus, RouteEntry};
+use twill_bgp::{PeerConfig, PeerStatus, RouteEntry, Ttl};
 
 use super::{api, peer_detail, timestamp};
 use crate::reconcile::report::{FibReport, FibRoute};
@@ -96,7 +96,7 @@ pub(super) fn down_because(status: &PeerStatus) -> Option<String> {
         return Some(doing);
     };
     let error = words(error);
-    Some(match remedy(&error, config.password.is_some()) {
+    Some(match remedy(&error, config) {
         Some(remedy) => format!("{error}; {doing}; {remedy}"),
         None => format!("{error}; {doing}"),
     })
@@ -115,14 +115,18 @@ pub(super) fn words(error: &str) -> String {
 }
 
 /// What usually helps against an error of the transport, whose words are the kernel's.
-fn remedy(error: &str, password: bool) -> Option<&'static str> {
+fn remedy(error: &str, config: &PeerConfig) -> Option<&'static str> {
     let error = error.to_ascii_lowercase();
+    // The kernel's words, and the session's own, whose patience ends before.
+    let silent = error.contains("timed out") || error.contains("did not open in time");
     if error.contains("connection refused") {
         Some("is a BGP speaker running there, and is this node one of its peers?")
-    } else if error.contains("timed out") && password {
+    } else if silent && config.password.is_some() {
         Some("a firewall, or a password that differs: TCP MD5 drops what is signed otherwise")
-    } else if error.contains("timed out") {
-        Some("a firewall, a host that is down, or a peer that expects a password")
+    } else if silent && matches!(config.ttl, Ttl::Gtsm(_)) {
+        Some("a firewall, a peer that expects a password, or one that does not send TTL 255 (GTSM)")
+    } else if silent {
+        Some("a firewall, a host that is down, or a peer that expects a password or GTSM")
     } else if error.contains("no route to host") || error.contains("network is unreachable") {
         Some("check `ip route get` for its address, and the link")
     } else {
