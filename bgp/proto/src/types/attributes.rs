@@ -191,6 +191,38 @@ pub struct UnknownAttribute {
     pub value: Box<[u8]>,
 }
 
+/// Which of the optional transitive attributes that we know came with the Partial bit: somebody on
+/// the way passed them on without knowing them. The bit stays for good (RFC 4271 section 5).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Partial(u8);
+
+impl Partial {
+    /// The attributes that can have it: AGGREGATOR, the three kinds of communities, and Only to
+    /// Customer, by type code.
+    pub const CODES: [u8; 5] = [7, 8, 16, 32, 35];
+
+    fn bit(code: u8) -> u8 {
+        Partial::CODES.iter().position(|known| *known == code).map_or(0, |place| 1 << place)
+    }
+
+    /// With the attribute of type `code`, where it is one of [`Partial::CODES`].
+    #[must_use]
+    pub fn with(self, code: u8) -> Partial {
+        Partial(self.0 | Partial::bit(code))
+    }
+
+    /// Without it.
+    #[must_use]
+    pub fn without(self, code: u8) -> Partial {
+        Partial(self.0 & !Partial::bit(code))
+    }
+
+    /// Whether the attribute of type `code` has it.
+    pub fn contains(self, code: u8) -> bool {
+        self.0 & Partial::bit(code) != 0
+    }
+}
+
 /// The path attributes of a route, decoded. Equal values are the same route towards any peer,
 /// so a RIB keeps each once.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -223,6 +255,8 @@ pub struct Attributes {
     pub only_to_customer: Option<Asn>,
     /// What we do not know but pass on, by code.
     pub unknown: Box<[UnknownAttribute]>,
+    /// What of the rest came with the Partial bit.
+    pub partial: Partial,
 }
 
 impl Attributes {
@@ -243,6 +277,7 @@ impl Attributes {
             cluster_list: Box::default(),
             only_to_customer: None,
             unknown: Box::default(),
+            partial: Partial::default(),
         }
     }
 }

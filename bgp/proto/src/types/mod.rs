@@ -13,7 +13,8 @@ mod tests;
 
 pub use asn::Asn;
 pub use attributes::{
-    Aggregator, AsPath, Attributes, NextHop, Origin, Segment, SegmentKind, UnknownAttribute,
+    Aggregator, AsPath, Attributes, NextHop, Origin, Partial, Segment, SegmentKind,
+    UnknownAttribute,
 };
 pub use community::{Community, ExtendedCommunity, LargeCommunity};
 pub use family::{Families, Family};

@@ -3,10 +3,10 @@ use std::net::Ipv4Addr;
 use super::super::Codec;
 use super::super::error::{MessageError, Subcode, Verdict};
 use super::super::fault::{Faults, Place};
-use super::{Codes, as_path, as4_path, mp_unreach, next_hop, origin};
+use super::{Codes, aggregator, as_path, as4_path, mp_unreach, next_hop, origin};
 use crate::types::{
     Aggregator, AsPath, Asn, Attributes, ClusterId, Community, ExtendedCommunity, Family,
-    LargeCommunity, NextHop, Origin, Prefix, RouterId, UnknownAttribute,
+    LargeCommunity, NextHop, Origin, Partial, Prefix, RouterId, UnknownAttribute,
 };
 
 /// MP_REACH_NLRI of a family that the session carries.
@@ -36,6 +36,7 @@ pub(in super::super) struct Decoded {
     pub(super) large_communities: Box<[LargeCommunity]>,
     pub(super) only_to_customer: Option<Asn>,
     pub(super) unknown: Vec<UnknownAttribute>,
+    pub(super) partial: Partial,
     /// MP_REACH_NLRI holds prefixes, of whatever family.
     pub(in super::super) announces: bool,
     pub(in super::super) mp_reach: Option<MpReach>,
@@ -92,6 +93,10 @@ impl Decoded {
             (as_path, aggregator) =
                 as4_path::merge(as_path, self.as4_path, aggregator, self.as4_aggregator);
         }
+        let mut partial = self.partial;
+        if aggregator.is_none() {
+            partial = partial.without(aggregator::DESCRIPTOR.code);
+        }
         let mut unknown = self.unknown;
         unknown.sort_by_key(|unknown| unknown.code);
         Some(Attributes {
@@ -109,6 +114,7 @@ impl Decoded {
             cluster_list: self.cluster_list,
             only_to_customer: self.only_to_customer,
             unknown: unknown.into_boxed_slice(),
+            partial,
         })
     }
 }

@@ -7,8 +7,8 @@
 //! Out: [`encode_all`] writes attributes in ascending order of their codes; MP_REACH_NLRI and
 //! MP_UNREACH_NLRI are written by `pack`, since prefixes share their room.
 //!
-//! The Partial bit of attributes that we know is neither kept nor set; on those that we do not
-//! know it is always set.
+//! The Partial bit of optional transitive attributes that we know is kept as it came; on those
+//! that we do not know it is always set.
 
 mod aggregator;
 mod as4_aggregator;
@@ -273,7 +273,12 @@ fn decode_one(
         }
     }
     match (known.decode)(decoded, codec, raw.value) {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            if raw.flags & PARTIAL != 0 {
+                decoded.partial = decoded.partial.with(raw.code);
+            }
+            Ok(())
+        }
         Err(malformed) => faults.add_malformed(place, known.fault, &malformed),
     }
 }
@@ -309,7 +314,10 @@ pub(super) fn encode_all(attributes: &Attributes, target: Target<'_>, out: &mut 
             encode_unknown(other, out);
         }
         if known.session.objection(target.codec).is_none() {
-            encode_one(known.flags, known.code, out, |out| (known.encode)(attributes, target, out));
+            let partial = if attributes.partial.contains(known.code) { PARTIAL } else { 0 };
+            encode_one(known.flags | partial, known.code, out, |out| {
+                (known.encode)(attributes, target, out)
+            });
         }
     }
     for other in unknown {

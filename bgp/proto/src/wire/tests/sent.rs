@@ -103,6 +103,17 @@ fn unknown_attributes_go_on_with_partial_in_order_of_codes() {
     );
 }
 
+/// RFC 4271 section 5: once set, the bit stays; nobody else's attribute gets it.
+#[test]
+fn the_partial_bit_of_known_attributes_is_kept() {
+    let text = "update[l[] l[good @e008[fde90001] @c023[0000fde9]] 10.1.0.0/24]";
+    let read = codec().decode(&mut BytesMut::from(&*bytes(text))).unwrap().unwrap();
+    let Message::Update(update) = read else { panic!("{read:?}") };
+    let mut out = BytesMut::new();
+    codec().encode(&Message::Update(update), &mut out);
+    assert_eq!(&out[..], bytes(text));
+}
+
 #[test]
 fn a_segment_of_256_is_split() {
     let mut route = attributes("192.0.2.1");

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::types::{
     Aggregator, AsPath, Asn, Attributes, ClusterId, Community, ExtendedCommunity, Families, Family,
-    HoldTime, LargeCommunity, NextHop, Origin, Prefix, RouterId, Segment, SegmentKind,
+    HoldTime, LargeCommunity, NextHop, Origin, Partial, Prefix, RouterId, Segment, SegmentKind,
     UnknownAttribute,
 };
 use crate::wire::{
@@ -98,6 +98,21 @@ fn origin() -> impl Strategy<Value = Origin> {
     prop_oneof![Just(Origin::Igp), Just(Origin::Egp), Just(Origin::Incomplete)]
 }
 
+/// The Partial bit on some of the attributes that are there.
+fn marked(attributes: &Attributes, marks: [bool; 5]) -> Partial {
+    let there = [
+        attributes.aggregator.is_some(),
+        !attributes.communities.is_empty(),
+        !attributes.extended_communities.is_empty(),
+        !attributes.large_communities.is_empty(),
+        attributes.only_to_customer.is_some(),
+    ];
+    let marked = Partial::CODES.into_iter().zip(there).zip(marks);
+    marked
+        .filter(|((_, there), mark)| *there && *mark)
+        .fold(Partial::default(), |partial, ((code, _), _)| partial.with(code))
+}
+
 /// In the form that a session of this kind keeps: LOCAL_PREF and the marks of reflection only
 /// between internal peers, and LOCAL_PREF always there.
 pub(super) fn attributes(codec: Codec, family: Family) -> impl Strategy<Value = Attributes> {
@@ -116,7 +131,7 @@ pub(super) fn attributes(codec: Codec, family: Family) -> impl Strategy<Value = 
     );
     let internal =
         (any::<u32>(), of(router_id()), vec(any::<Ipv4Addr>().prop_map(ClusterId), 0..5));
-    let rest = (of(aggregator), of(asn()), unknown());
+    let rest = (of(aggregator), of(asn()), unknown(), any::<[bool; 5]>());
     (common, communities, internal, rest).prop_map(move |(common, communities, internal, rest)| {
         let mut attributes = Attributes::originated(common.2);
         attributes.origin = common.0;
@@ -126,7 +141,9 @@ pub(super) fn attributes(codec: Codec, family: Family) -> impl Strategy<Value = 
         attributes.communities = communities.0;
         attributes.extended_communities = communities.1;
         attributes.large_communities = communities.2;
-        (attributes.aggregator, attributes.only_to_customer, attributes.unknown) = rest;
+        let partial;
+        (attributes.aggregator, attributes.only_to_customer, attributes.unknown, partial) = rest;
+        attributes.partial = marked(&attributes, partial);
         if codec.ibgp {
             attributes.local_pref = Some(internal.0);
             attributes.originator_id = internal.1;
