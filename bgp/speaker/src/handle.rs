@@ -6,6 +6,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use twill_bgp_proto::rib::RouteView;
 use twill_bgp_proto::types::Prefix;
 
+use crate::dynamic::DynamicPeers;
 use crate::error::Stopped;
 use crate::plan::PeerChange;
 use crate::settings::{Announcement, PeerConfig};
@@ -59,6 +60,7 @@ pub(crate) enum Command {
     Peers(oneshot::Sender<Vec<PeerStatus>>),
     Routes(RouteQuery, oneshot::Sender<Vec<RouteEntry>>),
     Reset { peer: String, soft: bool, done: oneshot::Sender<bool> },
+    SetDynamicPeers(Vec<DynamicPeers>, oneshot::Sender<Vec<String>>),
     RetryNow { peer: Option<String>, done: oneshot::Sender<bool> },
     Subscribe(oneshot::Sender<Subscription>),
 }
@@ -87,6 +89,17 @@ impl Handle {
     /// change are not touched. Says for each peer what was done.
     pub async fn set_peers(&self, peers: Vec<PeerConfig>) -> Result<Vec<PeerChange>, Stopped> {
         self.ask(|reply| Command::SetPeers(peers, reply)).await
+    }
+
+    /// Makes these the ranges that peers may come from whom nobody lists: the whole set. Peers of
+    /// a range that is gone end, those of one that changed follow it. A listed peer goes before a
+    /// range that holds its address; of ranges that overlap, the first counts. Returns what was
+    /// refused, and why.
+    pub async fn set_dynamic_peers(
+        &self,
+        ranges: Vec<DynamicPeers>,
+    ) -> Result<Vec<String>, Stopped> {
+        self.ask(|reply| Command::SetDynamicPeers(ranges, reply)).await
     }
 
     /// Makes these the configured announcements: the whole set. Of several with one prefix the

@@ -19,6 +19,7 @@
 //! | `settings` | what a speaker, a peer and an announcement are | 8212 |
 //! | `plan` | the difference between two sets of peers | |
 //! | `socket` | TCP as BGP wants it | 2385, 5082 |
+//! | `dynamic` | peers that nobody lists, by a prefix and a template | |
 //! | `listener` | connections of configured peers, and of nobody else | |
 //! | `peer` | one peer's task | 4271 section 8 |
 //! | `core` | the RIB's owner | 4271 section 9 |
@@ -27,6 +28,7 @@
 
 mod core;
 mod deferral;
+mod dynamic;
 mod error;
 mod handle;
 mod interface;
@@ -39,6 +41,7 @@ mod speaker;
 mod status;
 mod subscription;
 
+pub use dynamic::DynamicPeers;
 pub use error::{SpeakerError, Stopped};
 pub use handle::{Handle, RouteEntry, RouteQuery, RouteSelection};
 pub use plan::{Outcome, PeerChange};

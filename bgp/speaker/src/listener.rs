@@ -18,6 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use twill_bgp_proto::types::Prefix;
+
 use crate::error::SpeakerError;
 use crate::settings::Secret;
 use crate::socket::{self, SocketError};
@@ -29,8 +31,34 @@ pub(crate) const WAITING: usize = 2;
 /// the kernel's queue meanwhile.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where the connections of each configured address go.
-pub(crate) type Doors = Arc<HashMap<IpAddr, mpsc::Sender<TcpStream>>>;
+/// Where connections go. Closed to everybody at first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Doors {
+    known: Arc<HashMap<IpAddr, mpsc::Sender<TcpStream>>>,
+    /// Whoever dials from here without being known becomes a peer.
+    ranges: Arc<[Prefix]>,
+    strangers: Option<mpsc::Sender<TcpStream>>,
+}
+
+impl Doors {
+    /// The doors of known addresses, and the one of strangers from `ranges`.
+    pub(crate) fn new(
+        known: HashMap<IpAddr, mpsc::Sender<TcpStream>>,
+        ranges: Vec<Prefix>,
+        strangers: &mpsc::Sender<TcpStream>,
+    ) -> Doors {
+        let strangers = Some(strangers.clone()).filter(|_| !ranges.is_empty());
+        Doors { known: Arc::new(known), ranges: ranges.into(), strangers }
+    }
+
+    fn of(&self, source: IpAddr) -> Option<mpsc::Sender<TcpStream>> {
+        let stranger = || {
+            let allowed = self.ranges.iter().any(|range| range.contains(source));
+            self.strangers.clone().filter(|_| allowed)
+        };
+        self.known.get(&source).cloned().or_else(stranger)
+    }
+}
 
 /// The listening sockets.
 #[derive(Debug)]
@@ -65,6 +93,11 @@ impl Listeners {
     /// Counts connections that were closed unread.
     pub(crate) fn refused(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.refused)
+    }
+
+    /// Counts a connection that was closed unread.
+    pub(crate) fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Starts to accept, one task for each socket.
@@ -111,7 +144,7 @@ async fn accept(socket: Arc<TcpListener>, doors: watch::Receiver<Doors>, refused
     loop {
         match socket.accept().await {
             Ok((stream, source)) => {
-                let door = doors.borrow().get(&source.ip()).cloned();
+                let door = doors.borrow().of(source.ip());
                 let taken = door.is_some_and(|door| door.try_send(stream).is_ok());
                 if !taken {
                     refused.fetch_add(1, Ordering::Relaxed);
@@ -161,7 +194,9 @@ mod tests {
     async fn a_peer_gets_its_own_connections_but_not_without_end() {
         let (listeners, address) = listening();
         let (door, mut taken) = mpsc::channel(WAITING);
-        let doors = Doors::new(HashMap::from([("127.0.0.1".parse().unwrap(), door)]));
+        let (strangers, mut strange) = mpsc::channel(1);
+        let known = HashMap::from([("127.0.0.1".parse().unwrap(), door)]);
+        let doors = Doors::new(known, vec!["127.0.0.0/8".parse().unwrap()], &strangers);
         let (_sender, doors) = watch::channel(doors);
         let mut tasks = JoinSet::new();
         listeners.accept(&mut tasks, &doors);
@@ -177,5 +212,6 @@ mod tests {
             let accepted = timeout(SOON, taken.recv()).await.unwrap().unwrap();
             assert_eq!(accepted.peer_addr().unwrap(), stream.local_addr().unwrap());
         }
+        assert!(strange.try_recv().is_err(), "who is known is no stranger");
     }
 }

@@ -12,6 +12,7 @@
 //! ```
 
 mod announcements;
+mod dynamic;
 mod news;
 mod peers;
 mod transmit;
@@ -22,6 +23,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use twill_bgp_proto::rib::{Change, PeerKey, Rib};
@@ -29,6 +31,7 @@ use twill_bgp_proto::types::{ClusterId, Prefix};
 use twill_bgp_proto::wire::Cease;
 
 use crate::deferral::Deferral;
+use crate::dynamic::DynamicPeers;
 use crate::handle::{Command, Handle};
 use crate::listener::{Doors, Listeners};
 use crate::peer::{Control, PeerEvent};
@@ -43,6 +46,9 @@ const NEWS: usize = 64;
 
 /// Batches handled in one wake-up.
 const NEWS_AT_ONCE: usize = 16;
+
+/// Connections of peers that nobody listed which may wait here; more are closed.
+const STRANGERS: usize = 16;
 
 /// Commands that may wait here.
 const COMMANDS: usize = 64;
@@ -66,6 +72,10 @@ pub(crate) struct Core {
     /// By [`PeerKey`].
     peers: Vec<Option<Peer>>,
     by_address: BTreeMap<IpAddr, PeerKey>,
+    /// Where peers may come from that nobody lists.
+    ranges: Vec<DynamicPeers>,
+    strangers: mpsc::Receiver<TcpStream>,
+    tell_strangers: mpsc::Sender<TcpStream>,
     generations: u64,
     tasks: JoinSet<()>,
     news: mpsc::Receiver<PeerEvent>,
@@ -110,6 +120,7 @@ impl Core {
         let restarting = !settings.preserved.is_empty() && settings.restart_time.is_some();
         let deferral = Deferral::new(restarting, settings.deferral, now);
         let (tell_news, news) = mpsc::channel(NEWS);
+        let (tell_strangers, strangers) = mpsc::channel(STRANGERS);
         let (send_commands, commands) = mpsc::channel(COMMANDS);
         let (send_endings, endings) = mpsc::channel(1);
         let (notices, _) = broadcast::channel(NOTICES);
@@ -130,6 +141,9 @@ impl Core {
             rib,
             peers: Vec::new(),
             by_address: BTreeMap::new(),
+            ranges: Vec::new(),
+            strangers,
+            tell_strangers,
             generations: 0,
             tasks: JoinSet::new(),
             news,
@@ -176,6 +190,7 @@ impl Core {
                         self.hear(event).await;
                     }
                 }
+                Some(stream) = self.strangers.recv() => self.stranger(stream),
                 Some(room) = self.rooms.next() => self.on_room(room),
                 Some(_) = self.tasks.join_next() => {}
                 () = &mut timer, if deadline.is_some() => {
@@ -229,6 +244,9 @@ impl Core {
             }
             Command::Reset { peer, soft, done } => {
                 let _ = done.send(self.reset(&peer, soft).await);
+            }
+            Command::SetDynamicPeers(ranges, reply) => {
+                let _ = reply.send(self.set_dynamic_peers(ranges).await);
             }
             Command::RetryNow { peer, done } => {
                 let _ = done.send(self.retry_now(peer.as_deref()).await);

@@ -21,6 +21,7 @@ impl Core {
         if self.peer_mut(id).is_none() {
             return;
         }
+        let ends = matches!(news, News::State(_) | News::ForgetStale(_));
         match news {
             News::State(state) => self.state(id, state),
             News::Up(up) => self.up(id, *up),
@@ -38,6 +39,9 @@ impl Core {
                 self.received = Instant::now();
             }
         }
+        if ends {
+            self.let_go(id).await;
+        }
     }
 
     fn state(&mut self, id: PeerId, state: State) {
@@ -53,6 +57,7 @@ impl Core {
         let config = peer.config.clone();
         peer.over_limit = None;
         peer.bounced = None;
+        peer.tried = false;
         peer.live = Some(Live {
             negotiated: up.negotiated,
             local: up.local,

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use twill_bgp_proto::rib::{PeerKey, PeerKind};
 use twill_bgp_proto::session::{Negotiated, RestartingSide, SessionConfig, State};
-use twill_bgp_proto::types::{Families, Family};
+use twill_bgp_proto::types::{Families, Family, Prefix};
 use twill_bgp_proto::wire::Cease;
 
 use super::Core;
@@ -30,7 +30,7 @@ pub(super) struct Peer {
     pub(super) config: Arc<PeerConfig>,
     pub(super) name: Arc<str>,
     control: mpsc::Sender<Control>,
-    door: mpsc::Sender<TcpStream>,
+    pub(super) door: mpsc::Sender<TcpStream>,
     pub(super) counters: Arc<Counters>,
     pub(super) state: State,
     /// While Established.
@@ -41,6 +41,10 @@ pub(super) struct Peer {
     pub(super) over_limit: Option<String>,
     /// Its session was told to end for a new configuration, with this reason.
     pub(super) bounced: Option<String>,
+    /// Nobody listed it: it goes with its session.
+    pub(super) dynamic: bool,
+    /// A session, or an attempt at one, has ended.
+    pub(super) tried: bool,
     /// Its connections may be accepted: the listening sockets hold its key, where it has one.
     admitted: bool,
     /// It stands in the queue of those that may be sent something.
@@ -62,6 +66,7 @@ pub(super) struct Live {
 impl Peer {
     /// Remembers why it is down, or did not come up.
     pub(super) fn failed(&mut self, reason: String) {
+        self.tried = true;
         self.last_error = Some((SystemTime::now(), reason));
     }
 }
@@ -93,10 +98,12 @@ impl Core {
 
     /// See [`crate::Handle::set_peers`].
     pub(super) async fn set_peers(&mut self, peers: Vec<PeerConfig>) -> Vec<PeerChange> {
+        self.list_instead(&peers).await;
         let old: BTreeMap<IpAddr, Arc<PeerConfig>> = self
             .peers
             .iter()
             .flatten()
+            .filter(|peer| !peer.dynamic)
             .map(|peer| (peer.config.address, peer.config.clone()))
             .collect();
         let plan = plan(&old, peers, self.settings.asn);
@@ -126,7 +133,7 @@ impl Core {
             .peers
             .iter()
             .flatten()
-            .filter(|peer| peer.config.awaited)
+            .filter(|peer| peer.config.awaited && !peer.dynamic)
             .map(|peer| peer.config.address)
             .collect();
         self.deferral.expect(awaited, Instant::now());
@@ -144,7 +151,7 @@ impl Core {
         changes
     }
 
-    fn add(&mut self, config: &Arc<PeerConfig>) {
+    pub(super) fn add(&mut self, config: &Arc<PeerConfig>) {
         let key = self.free_key();
         self.generations += 1;
         let id = PeerId { key, generation: self.generations };
@@ -164,6 +171,8 @@ impl Core {
             last_error: None,
             over_limit: None,
             bounced: None,
+            dynamic: false,
+            tried: false,
             admitted: true,
             queued: false,
         };
@@ -197,7 +206,7 @@ impl Core {
         PeerKey(u32::try_from(index).unwrap_or(u32::MAX))
     }
 
-    async fn remove(&mut self, address: IpAddr) {
+    pub(super) async fn remove(&mut self, address: IpAddr) {
         let Some(key) = self.by_address.remove(&address) else { return };
         self.tell(key, Control::Stop(Cease::PeerDeconfigured)).await;
         let Some(peer) = self.peers.get_mut(key.0 as usize).and_then(Option::take) else { return };
@@ -211,7 +220,7 @@ impl Core {
         self.received = Instant::now();
     }
 
-    async fn change(&mut self, config: Arc<PeerConfig>, difference: &Difference) {
+    pub(super) async fn change(&mut self, config: Arc<PeerConfig>, difference: &Difference) {
         let address = config.address;
         let Some(&key) = self.by_address.get(&address) else { return };
         let session = Box::new(self.session_config(&config));
@@ -250,7 +259,7 @@ impl Core {
     }
 
     /// Addresses whose connections are accepted, and where they go.
-    fn publish_doors(&self) {
+    pub(super) fn publish_doors(&self) {
         let doors: HashMap<IpAddr, mpsc::Sender<TcpStream>> = self
             .peers
             .iter()
@@ -258,11 +267,14 @@ impl Core {
             .filter(|peer| peer.admitted)
             .map(|peer| (peer.config.address, peer.door.clone()))
             .collect();
-        self.doors.send_replace(Doors::new(doors));
+        let ranges: Vec<Prefix> = self.ranges.iter().map(|range| range.prefix).collect();
+        self.doors.send_replace(Doors::new(doors, ranges, &self.tell_strangers));
         let least = |ipv4: bool| {
-            let peers = self.peers.iter().flatten().map(|peer| &peer.config);
-            let family = peers.filter(|peer| peer.address.is_ipv4() == ipv4);
-            family.map(|peer| peer.ttl.least_accepted()).min().unwrap_or(0)
+            let peers =
+                self.peers.iter().flatten().map(|peer| (peer.config.address, &*peer.config));
+            let ranges = self.ranges.iter().map(|range| (range.prefix.address(), &range.template));
+            let family = peers.chain(ranges).filter(|(address, _)| address.is_ipv4() == ipv4);
+            family.map(|(_, peer)| peer.ttl.least_accepted()).min().unwrap_or(0)
         };
         self.listeners.set_least_ttl(least(true), least(false));
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests, helpers included")]
 
 mod common;
+mod dynamic;
 mod exchange;
 mod peers;
 mod restart;
