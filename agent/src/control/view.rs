@@ -122,9 +122,15 @@ fn remedy(error: &str, config: &PeerConfig) -> Option<&'static str> {
     if error.contains("connection refused") {
         Some("is a BGP speaker running there, and is this node one of its peers?")
     } else if silent && config.password.is_some() {
-        Some("a firewall, or a password that differs: TCP MD5 drops what is signed otherwise")
+        Some(
+            "no speaker there, a firewall, or a password that differs: TCP MD5 drops what is \
+             signed otherwise, and what refuses unsigned",
+        )
     } else if silent && matches!(config.ttl, Ttl::Gtsm(_)) {
-        Some("a firewall, a peer that expects a password, or one that does not send TTL 255 (GTSM)")
+        Some(
+            "no speaker there (GTSM drops the refusal too), a firewall, a peer that expects a \
+             password, or one that does not send TTL 255",
+        )
     } else if silent {
         Some("a firewall, a host that is down, or a peer that expects a password or GTSM")
     } else if error.contains("no route to host") || error.contains("network is unreachable") {
