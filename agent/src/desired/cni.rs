@@ -4,13 +4,15 @@ use std::path::Path;
 
 use twill_bgp::proto::types::Prefix;
 use twill_cni::address::Cidr;
-use twill_cni::config::{Conflist, HostRoutes, SpecVersion};
+use twill_cni::config::{Conflist, HostRoutes, PortOptions, SpecVersion};
 use twill_cni::link::InterfaceName;
 
 use crate::source::Snapshot;
 
 /// The network's name, and that of its directory of leases.
 pub(crate) const NETWORK: &str = "twill";
+/// How pods' ports are set: `hairpinMode` of [`Conflist`].
+pub(crate) const PORT: PortOptions = PortOptions { hairpin: true, isolated: false };
 /// What every runtime of today reads. Nobody can ask the runtime, so nothing newer is written.
 const KNOWN_TO_RUNTIMES: SpecVersion = SpecVersion::V1_0_0;
 

@@ -6,7 +6,10 @@
 //! the value before. Nothing global is ever changed: where the host's own global setting stands
 //! in the way, the report says so and what to do.
 //!
-//! All is compared again a few milliseconds after a hint, and every minute.
+//! All is compared again a few milliseconds after a hint, and every minute. Where the bridge was
+//! deleted and made again, by whomever, the pods that hung on it are put back.
+
+mod pods;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +18,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, watch};
 use tracing::{info, warn};
 use twill_cni::address::Cidr;
-use twill_cni::link::{BridgeSpec, BridgeState, InterfaceName, LinkError, ensure_bridge};
+use twill_cni::link::{BridgeSpec, BridgeState, InterfaceName, ensure_bridge};
 
 use super::fight::Fight;
 use super::report::{HostReport, KernelNotice};
+use crate::desired::cni::PORT;
 use crate::desired::host::{BridgeWants, HostWants, Want};
 use crate::kernel::host::{self as kernel_host, Address, Link};
 use crate::kernel::settings::{Room, Setting, SettingError, Settings};
@@ -59,6 +63,8 @@ struct Owner {
     settings: Settings,
     snapshot: Arc<Snapshot>,
     view: HostView,
+    /// The index of the bridge that pods were last seen to hang on.
+    pods_on: Option<u32>,
     changed: Vec<String>,
     /// Failures in a row.
     failures: u32,
@@ -83,6 +89,7 @@ pub async fn run(inputs: Inputs, outputs: Outputs) -> Result<(), KernelError> {
         settings,
         snapshot: Arc::clone(&snapshots.borrow_and_update()),
         view: HostView::default(),
+        pods_on: None,
         changed: Vec::new(),
         failures: 0,
         fights: BTreeMap::new(),
@@ -201,11 +208,21 @@ impl Owner {
             format!("the bridge {name} cannot be made: {error}; pods cannot be attached until then")
         };
         let spec = bridge_spec(&name, wants.mtu, &self.snapshot).map_err(&failed)?;
-        let state = match tokio::task::spawn_blocking(move || ensure_bridge(&spec)).await {
-            Ok(result) => result.map_err(|error: LinkError| failed(error.to_string()))?,
-            Err(error) => return Err(failed(error.to_string())),
+        let pods_on = self.pods_on;
+        let work = move || {
+            let BridgeState { index, mut changed, .. } =
+                ensure_bridge(&spec).map_err(|error| error.to_string())?;
+            if pods_on != Some(index) {
+                changed.extend(pods::reattach(spec.name, index, PORT)?);
+            }
+            Ok((index, changed))
         };
-        let BridgeState { changed, .. } = state;
+        let done: Result<_, String> = match tokio::task::spawn_blocking(work).await {
+            Ok(done) => done,
+            Err(error) => Err(error.to_string()),
+        };
+        let (index, changed) = done.map_err(failed)?;
+        self.pods_on = Some(index);
         for change in &changed {
             info!("{change}");
         }

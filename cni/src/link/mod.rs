@@ -11,12 +11,14 @@ mod name;
 mod netlink;
 mod pod;
 mod query;
+mod reattach;
 
 pub use bridge::{BridgeSpec, BridgeState, ensure_bridge};
 pub use name::{HOST_PREFIX, InterfaceName, MAX_NAME, Mac, NameError, PairNames};
 pub use netlink::{LinkError, Netlink};
 pub use pod::{HostEnd, PodEnd, delete, delete_existing, set_up};
 pub use query::{Link, addresses, find_link, index_of, is_local, routes};
+pub use reattach::reattach;
 
 pub(crate) use bridge::ensure;
 

@@ -122,13 +122,7 @@ impl HostEnd<'_> {
             m.link(0, 0, 0);
             m.text(libc::IFLA_IFNAME, self.names.host.as_str());
             if hairpin || isolated {
-                m.nest(libc::IFLA_LINKINFO, |m| {
-                    m.bytes(INFO_SLAVE_KIND, b"bridge");
-                    m.nest(INFO_SLAVE_DATA, |m| {
-                        m.u8(BRPORT_MODE, u8::from(hairpin));
-                        m.u8(BRPORT_ISOLATED, u8::from(isolated));
-                    });
-                });
+                port_options(m, self.port);
             }
             if ipv6 {
                 m.nest(libc::IFLA_AF_SPEC, no_own_link_local);
@@ -254,6 +248,17 @@ impl PodEnd<'_> {
             }
         });
     }
+}
+
+/// Of a port of a bridge, within a message about it.
+pub(crate) fn port_options(m: &mut Body<'_>, PortOptions { hairpin, isolated }: PortOptions) {
+    m.nest(libc::IFLA_LINKINFO, |m| {
+        m.bytes(INFO_SLAVE_KIND, b"bridge");
+        m.nest(INFO_SLAVE_DATA, |m| {
+            m.u8(BRPORT_MODE, u8::from(hairpin));
+            m.u8(BRPORT_ISOLATED, u8::from(isolated));
+        });
+    });
 }
 
 /// `struct rtmsg`, and the table, which may not fit there.
