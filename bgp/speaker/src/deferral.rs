@@ -1,4 +1,4 @@
-//! Readiness after a restart: when the first exchange with all peers is complete. Pure.
+//! Readiness: when the first exchange with all peers is complete. Pure.
 //!
 //! In go what peers do, out comes the moment at which our own End-of-RIB may leave, the R bit
 //! goes, and whoever keeps routes of the run before may sweep them.
@@ -10,7 +10,10 @@
 //! restart at once would wait for each other. Such a peer announces its own routes at once,
 //! though, so it gets a short grace in which they arrive.
 //!
-//! A first start waits for nobody.
+//! A first start keeps nobody waiting: End-of-RIB leaves at once, without the R bit. But it is not
+//! ready before it knows what its peers know; a node that called itself ready without routes would
+//! be given pods that reach nobody. A peer that does not come costs it [`FIRST`] and no more:
+//! nothing forwards yet that a longer wait could save.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -20,6 +23,9 @@ use twill_bgp_proto::types::{Families, Family};
 
 /// How long after Established a peer that restarted itself is given to send what it originates.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
+
+/// The longest wait of a first start: time to dial every peer a few times.
+pub(crate) const FIRST: Duration = Duration::from_secs(10);
 
 /// How far a peer is that is Established.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +39,7 @@ struct Progress {
 /// The wait, until it is over.
 #[derive(Debug)]
 pub(crate) struct Deferral {
+    restarting: bool,
     /// `None` until the peers are known for the first time: there is nothing to judge by.
     awaited: Option<BTreeSet<IpAddr>>,
     established: BTreeMap<IpAddr, Progress>,
@@ -41,14 +48,20 @@ pub(crate) struct Deferral {
 }
 
 impl Deferral {
-    /// `restarting`: routes of the run before were found.
+    /// `restarting`: routes of the run before were found, and for so long may be waited.
     pub(crate) fn new(restarting: bool, longest: Duration, now: Instant) -> Deferral {
         Deferral {
+            restarting,
             awaited: None,
             established: BTreeMap::new(),
-            until: now + longest,
-            over: if restarting { None } else { Some(false) },
+            until: now + if restarting { longest } else { longest.min(FIRST) },
+            over: None,
         }
+    }
+
+    /// Whether OPENs are to carry the R bit.
+    pub(crate) fn restarting(&self) -> bool {
+        self.restarting && self.over.is_none()
     }
 
     /// `Some(by_timer)` once the wait is over. It never begins again.
@@ -135,15 +148,35 @@ mod tests {
 
     fn restarted(now: Instant, peers: &[IpAddr]) -> Deferral {
         let mut deferral = Deferral::new(true, LONGEST, now);
+        assert!(deferral.restarting());
         deferral.expect(peers.iter().copied(), now);
         deferral
     }
 
     #[test]
-    fn a_first_start_waits_for_nobody() {
-        let deferral = Deferral::new(false, LONGEST, Instant::now());
+    fn a_first_start_is_ready_once_its_peers_have_told_all() {
+        let now = Instant::now();
+        let mut deferral = Deferral::new(false, LONGEST, now);
+        assert!(!deferral.restarting());
+        deferral.expect([A], now);
+        assert_eq!(deferral.over(), None);
+        deferral.up(A, Families::NONE.with(Family::Ipv4Unicast), false, now);
+        deferral.end_of_rib(A, Family::Ipv4Unicast, now);
         assert_eq!(deferral.over(), Some(false));
         assert_eq!(deferral.poll_timeout(), None);
+    }
+
+    #[test]
+    fn a_first_start_does_not_wait_long_for_who_is_not_there() {
+        let now = Instant::now();
+        let mut deferral = Deferral::new(false, LONGEST, now);
+        deferral.expect([A], now);
+        assert_eq!(deferral.poll_timeout(), Some(now + FIRST));
+        deferral.handle_timeout(now + FIRST);
+        assert_eq!(deferral.over(), Some(true));
+        let mut alone = Deferral::new(false, LONGEST, now);
+        alone.expect([], now);
+        assert_eq!(alone.over(), Some(false));
     }
 
     #[test]

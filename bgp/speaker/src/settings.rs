@@ -29,9 +29,10 @@ pub struct Settings {
     /// Graceful restart: how long peers may keep our routes. `None`: neither offered nor helped.
     pub restart_time: Option<Duration>,
     /// Families whose routes of the run before were found in the kernel: sets the R and F bits.
-    /// Empty: a first start, which waits for nobody.
+    /// Empty: a first start, which sends its End-of-RIB at once.
     pub preserved: Families,
-    /// The longest wait for the End-of-RIB of peers after a restart (120 s).
+    /// The longest wait for the End-of-RIB of peers after a restart (120 s). A first start waits
+    /// for at most 10 s of it before it calls itself ready.
     pub deferral: Duration,
 }
 

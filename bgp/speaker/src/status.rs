@@ -78,7 +78,7 @@ pub enum Notice {
 /// Whether the first exchange is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {
-    /// After a restart: waiting for End-of-RIB.
+    /// Waiting for the End-of-RIB of peers.
     Waiting,
     /// Every awaited peer has sent its End-of-RIB, or the deferral is over.
     InSync {

@@ -125,8 +125,8 @@ impl Publisher {
         if !table.in_sync {
             report.problems.push(
                 "waiting for the first exchange of routes with all peers: it ends with their \
-                 End-of-RIB, at the latest after the deferral time (120 s); `twill peers` shows \
-                 who is missing"
+                 End-of-RIB, at the latest after 120 s, or 10 s at a first start; `twill peers` \
+                 shows who is missing"
                     .into(),
             );
         }

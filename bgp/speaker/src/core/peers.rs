@@ -293,7 +293,7 @@ impl Core {
             extended_next_hop: peer.extended_next_hop,
             graceful_restart: self.settings.restart_time.map(|restart_time| RestartingSide {
                 restart_time,
-                restarted: self.deferral.over().is_none(),
+                restarted: self.deferral.restarting(),
                 forwarding: self.settings.preserved,
                 notification: peer.graceful_notification,
             }),
