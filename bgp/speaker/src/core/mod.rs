@@ -15,6 +15,7 @@ mod announcements;
 mod dynamic;
 mod news;
 mod peers;
+mod restraint;
 mod transmit;
 mod views;
 

@@ -133,9 +133,13 @@ impl Core {
             if !update.faults.is_empty() {
                 let name = peer.config.name.clone();
                 for fault in &update.faults {
-                    tracing::warn!(peer = name, %fault, verdict = ?fault.verdict, "faulty UPDATE");
-                    let what = fault.to_string();
-                    self.notice(Notice::Fault { peer: name.clone(), what });
+                    if let Some(untold) = peer.restraint.ask(received) {
+                        let verdict = fault.verdict;
+                        tracing::warn!(peer = name, %fault, ?verdict, untold, "faulty UPDATE");
+                    }
+                }
+                for fault in &update.faults {
+                    self.notice(Notice::Fault { peer: name.clone(), what: fault.to_string() });
                 }
             }
             self.rib.update(id.key, update);

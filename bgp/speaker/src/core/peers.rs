@@ -16,6 +16,7 @@ use twill_bgp_proto::types::{Families, Family, Prefix};
 use twill_bgp_proto::wire::Cease;
 
 use super::Core;
+use super::restraint::Restraint;
 use crate::listener::{Doors, WAITING};
 use crate::peer::{self, Control, Counters, PeerId, Spec};
 use crate::plan::{Difference, Outcome, PeerChange, plan};
@@ -49,6 +50,8 @@ pub(super) struct Peer {
     admitted: bool,
     /// It stands in the queue of those that may be sent something.
     pub(super) queued: bool,
+    /// How much of its faults the log takes.
+    pub(super) restraint: Restraint,
 }
 
 /// An Established session.
@@ -175,6 +178,7 @@ impl Core {
             tried: false,
             admitted: true,
             queued: false,
+            restraint: Restraint::default(),
         };
         if let Some(password) = &config.password
             && let Err(error) = self.listeners.set_key(config.address, password)
