@@ -6,6 +6,7 @@
 mod cni;
 mod convergence;
 mod sender;
+mod speaker;
 mod stats;
 mod watcher;
 
@@ -28,6 +29,11 @@ enum Command {
     /// Attaching pods: latency, throughput, memory and system calls, beside the reference plugins and
     /// the least that a program can do
     Cni(cni::Options),
+    /// Whole tables, many peers, single changes and the kernel, beside other BGP speakers
+    Speaker(speaker::Options),
+    /// Part of `speaker`: plays all peers of a daemon
+    #[command(hide = true)]
+    Player(speaker::player::Options),
     /// Part of `convergence`: a BGP speaker that announces one prefix at a time
     #[command(hide = true)]
     Sender(sender::Options),
@@ -40,6 +46,8 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Convergence(options) => convergence::run(&options),
         Command::Cni(options) => cni::run(&options),
+        Command::Speaker(options) => speaker::run(options),
+        Command::Player(options) => speaker::player::run(options),
         Command::Sender(options) => sender::run(&options),
         Command::Watcher(options) => watcher::run(&options),
     };
