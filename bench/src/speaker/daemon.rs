@@ -24,6 +24,10 @@ pub(super) enum Daemon {
     Openbgpd,
 }
 
+/// Has the command line of the example `under_load` of `twill-bgp`, to be measured in place of the
+/// agent.
+const SPEAKER: &str = "TWILL_SPEAKER";
+
 /// What a scenario asks of a daemon.
 pub(super) struct Setup {
     pub(super) peers: usize,
@@ -91,6 +95,9 @@ impl Daemon {
     pub(super) fn start(self, host: &Rc<Host>, setup: &Setup) -> Result<Vec<Process>> {
         let program = self.program()?;
         let processes = match self {
+            Daemon::Twill if !setup.kernel && std::env::var_os(SPEAKER).is_some() => {
+                start_library(host, setup)
+            }
             Daemon::Twill => {
                 host.write(CONFIG, &twill(setup)?)?;
                 host.spawn("agent", &["env", "NO_COLOR=1", &program, "agent", "--config", CONFIG])
@@ -119,6 +126,18 @@ impl Daemon {
         wait("port 179", WAIT, || Ok(host.run(&["ss", "-Hltn"])?.contains(":179")))?;
         Ok(processes)
     }
+}
+
+/// The library's example instead of the agent, where no routes go into the kernel.
+fn start_library(host: &Host, setup: &Setup) -> Result<Vec<Process>> {
+    let mut peers = String::new();
+    for (peer, address) in setup.addresses() {
+        writeln!(peers, "{address} {}", asn(peer, setup.ibgp)?)?;
+    }
+    host.write("/run/peers", &peers)?;
+    let command = std::env::var(SPEAKER)?;
+    let words: Vec<&str> = command.split_whitespace().chain(["/run/peers"]).collect();
+    Ok(vec![host.spawn("speaker", &words)?])
 }
 
 fn twill(setup: &Setup) -> Result<String> {

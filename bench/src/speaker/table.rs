@@ -94,7 +94,9 @@ impl Table {
         let mut seen = HashSet::new();
         for range in ranges {
             let hops = 2 + numbers.below(4);
-            let path = (0..hops).filter_map(|_| Asn::new(1 + numbers.below(400_000))).collect();
+            // Neither ours nor a peer's: those would be loops.
+            let hop = |_| Asn::new(200_000 + numbers.below(200_000));
+            let path = (0..hops).filter_map(hop).collect();
             let tags = numbers.below(5);
             let communities =
                 (0..tags).map(|_| Community(numbers.below(u32::MAX))).collect::<Vec<_>>();
