@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 use twill_bgp_proto::types::{Families, Family};
 
 /// How long after Established a peer that restarted itself is given to send what it originates.
-pub(crate) const GRACE: Duration = Duration::from_secs(1);
+/// FRR, which says so for minutes after its start, sends its first UPDATE after a second.
+pub(crate) const GRACE: Duration = Duration::from_secs(3);
 
 /// The longest wait of a first start: time to dial every peer a few times.
 pub(crate) const FIRST: Duration = Duration::from_secs(10);
