@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use crate::lab;
-use crate::router::{Bird, Frr};
+use crate::router::{Bird, Exabgp, Frr, Gobgp, Openbgpd};
 
 /// Why `part` cannot be had here; `None` where it can.
 pub fn missing(part: &str) -> Option<String> {
@@ -13,6 +13,9 @@ pub fn missing(part: &str) -> Option<String> {
         "lab" => lab::unavailable(),
         "frr" => Frr::unavailable(),
         "bird" => Bird::unavailable(),
+        "gobgp" => Gobgp::unavailable(),
+        "openbgpd" => Openbgpd::unavailable(),
+        "exabgp" => Exabgp::unavailable(),
         other => Some(format!("nobody knows how to look for {other}")),
     }
 }

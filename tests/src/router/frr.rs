@@ -35,15 +35,13 @@ impl Frr {
             host.run(&["sh", "-c", &format!("echo 1 > /proc/sys/net/{key}")])?;
         }
         host.write("/run/frr/zebra.conf", &format!("hostname {}\n", host.name()))?;
-        host.write("/run/frr/bgpd.conf", &format!("hostname {}\n{bgp}", host.name()))?;
         host.write("/etc/frr/vtysh.conf", "no service integrated-vtysh-config\n")?;
         host.run(&["mkdir", "-p", "/run/frr", "/var/tmp/frr"])?;
-        // Both drop to their own user, who must own what they read and write.
-        host.run(&["chown", "-R", "frr:frr", "/run/frr", "/var/tmp/frr"])?;
         host.add_view(&["vtysh", "-c", "show bgp summary", "-c", "show bgp ipv4 unicast"]);
         host.add_view(&["vtysh", "-c", "show bgp ipv6 unicast"]);
         let mut frr = Frr { host, directory, bgpd: None, zebra: None };
-        frr.run()?;
+        frr.start_zebra()?;
+        frr.start_bgpd(bgp)?;
         Ok(frr)
     }
 
@@ -56,13 +54,27 @@ impl Frr {
         self.host.spawn(name, &command.concat())
     }
 
-    fn run(&mut self) -> Result<()> {
+    /// Both drop to their own user, who must own what they read and write.
+    fn give_files(&self) -> Result<()> {
+        self.host.run(&["chown", "-R", "frr:frr", "/run/frr", "/var/tmp/frr"]).map(drop)
+    }
+
+    fn start_zebra(&mut self) -> Result<()> {
+        self.give_files()?;
         // `-P 0`: no telnet; keeps the routes of a run before, as a router's restart does.
         let zebra = self.daemon("zebra", &["-P", "0", "-r"])?;
         wait("zebra to listen", WAIT, || {
             Ok(self.host.output(&["test", "/run/frr/zserv.api"], "")?.status.success())
         })?;
         self.zebra = Some(zebra);
+        Ok(())
+    }
+
+    /// Starts bgpd, at first or after [`Frr::kill_bgpd`], with another configuration.
+    pub fn start_bgpd(&mut self, bgp: &str) -> Result<()> {
+        let config = format!("hostname {}\n{bgp}", self.host.name());
+        self.host.write("/run/frr/bgpd.conf", &config)?;
+        self.give_files()?;
         let bgpd = self.daemon("bgpd", &["-P", "0", "-p", "179"])?;
         wait("bgpd to answer", WAIT, || Ok(self.vtysh("show version").is_ok()))?;
         self.bgpd = Some(bgpd);
