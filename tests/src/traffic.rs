@@ -46,10 +46,20 @@ impl Endpoint<'_> {
     }
 }
 
+/// Packets dropped for full input queues since boot, by all processors: the second column of the
+/// kernel's table, in hexadecimal.
+fn overflows() -> u64 {
+    let table = std::fs::read_to_string("/proc/net/softnet_stat").unwrap_or_default();
+    let dropped = |line: &str| u64::from_str_radix(line.split(' ').nth(1)?, 16).ok();
+    table.lines().filter_map(dropped).sum()
+}
+
 /// Traffic that flows until it is stopped.
 pub struct Traffic {
     names: Vec<String>,
     processes: Vec<Process>,
+    /// The machine's count of overflows when it began.
+    overflows: u64,
 }
 
 /// One ordered pair in one family.
@@ -81,6 +91,9 @@ impl Flow {
 pub struct Report {
     /// In order of senders.
     pub flows: Vec<Flow>,
+    /// Packets that this machine, of any namespace, dropped meanwhile because a processor's input
+    /// queue was full (`net.core.netdev_max_backlog`): the load's fault, not the network's.
+    pub overflows: u64,
 }
 
 impl Report {
@@ -102,7 +115,8 @@ impl Report {
     /// The flows for which `keep` holds.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&Flow) -> bool) -> Report {
-        Report { flows: self.flows.iter().filter(|flow| keep(flow)).cloned().collect() }
+        let flows = self.flows.iter().filter(|flow| keep(flow)).cloned().collect();
+        Report { flows, overflows: self.overflows }
     }
 }
 
@@ -116,6 +130,9 @@ impl fmt::Display for Report {
             self.lost(),
             self.longest_gap().as_secs_f64() * 1000.0
         )?;
+        if self.overflows > 0 {
+            writeln!(f, "  this machine's input queues overflowed by {} packets", self.overflows)?;
+        }
         for flow in self.flows.iter().filter(|flow| flow.lost() > 0) {
             let family = if flow.v6 { "IPv6" } else { "IPv4" };
             writeln!(
@@ -137,7 +154,8 @@ impl Traffic {
     /// returns when every flow has been heard by its receiver.
     pub fn start(endpoints: &[Endpoint<'_>], rate: u32) -> Result<Traffic> {
         let program = binary("twill-lab-traffic")?;
-        let mut traffic = Traffic { names: Vec::new(), processes: Vec::new() };
+        let mut traffic =
+            Traffic { names: Vec::new(), processes: Vec::new(), overflows: overflows() };
         for (number, endpoint) in endpoints.iter().enumerate() {
             let words = arguments(&program, number, endpoint, endpoints, rate);
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -223,7 +241,7 @@ impl Traffic {
                 });
             }
         }
-        Report { flows }
+        Report { flows, overflows: overflows().saturating_sub(self.overflows) }
     }
 }
 
