@@ -124,10 +124,12 @@ fn some(problems: &mut Vec<String>, mut lines: impl Iterator<Item = String>, mor
     }
 }
 
-/// The newest first, each peer's last.
+/// The newest first, each peer's last. What a session met with before it first came up is past,
+/// and says nothing of it now.
 fn last_errors(peers: &[PeerStatus]) -> Vec<api::PeerError> {
     let mut errors: Vec<_> = peers
         .iter()
+        .filter(|peer| peer.state != State::Established || peer.flaps > 0)
         .filter_map(|peer| peer.last_error.as_ref().map(|(at, error)| (at, peer, error)))
         .collect();
     errors.sort_by(|one, other| other.0.cmp(one.0));
@@ -145,6 +147,19 @@ fn last_errors(peers: &[PeerStatus]) -> Vec<api::PeerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::testing;
+
+    #[test]
+    fn what_came_before_the_first_session_is_no_error_of_it() {
+        let failed = Some((std::time::SystemTime::UNIX_EPOCH, "Connection refused".to_owned()));
+        let down = PeerStatus { last_error: failed.clone(), ..testing::peer("down") };
+        let up = PeerStatus { last_error: failed, flaps: 0, ..testing::established("up") };
+        let lost_once = PeerStatus { flaps: 1, ..up.clone() };
+        let named = |peers: &[PeerStatus]| last_errors(peers).len();
+        assert_eq!(named(&[down]), 1);
+        assert_eq!(named(&[up]), 0);
+        assert_eq!(named(&[lost_once]), 1);
+    }
 
     #[test]
     fn many_problems_of_a_kind_are_counted() {

@@ -18,7 +18,7 @@ pub fn format(time: SystemTime) -> String {
     )
 }
 
-/// Reads what [`format`] wrote; `None` for anything else.
+/// Reads what [`format()`] wrote; `None` for anything else.
 pub fn parse(text: &str) -> Option<SystemTime> {
     let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u64>().ok();
     let punctuation = [(4, '-'), (7, '-'), (10, 'T'), (13, ':'), (16, ':'), (19, '.'), (23, 'Z')];

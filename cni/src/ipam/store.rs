@@ -31,7 +31,7 @@ pub struct Lease {
     pub container_id: String,
     /// CNI_IFNAME; empty in leases of old versions of the reference.
     pub interface: String,
-    /// When the file was written; only [`crate::ipam::view`] and
+    /// When the file was written; only [`crate::ipam::view()`] and
     /// [`crate::ipam::Network::collect`] ask.
     pub since: Option<SystemTime>,
     /// Whether we gave it out: leases of the reference have no key, and their pods' links other
