@@ -67,6 +67,8 @@ impl Scene {
 
     /// Not one packet lost, and no kernel ever removed a route to a pod.
     fn end(self) -> Result<()> {
+        // What a restart set in motion would show in the seconds after it.
+        hold("every route in every kernel", Duration::from_secs(3), || self.routes_stand())?;
         let report = self.traffic.stop()?;
         println!("{report}");
         for (index, log) in self.logs.iter().enumerate() {
