@@ -14,7 +14,20 @@ use twill_tests::lab::{WAIT, hold, wait};
 use twill_tests::node::{BIN_DIR, CONF_FILE};
 use twill_tests::pod::Pod;
 use twill_tests::skip_unless;
-use twill_tests::traffic::{Endpoint, Traffic};
+use twill_tests::traffic::{Endpoint, Report, Traffic};
+
+/// 200 packets a second from every end to every other, until each flow has brought `packets`: all
+/// that were sent arrive.
+fn lose_nothing(ends: &[Endpoint<'_>], packets: u64) -> Result<Report> {
+    let mut traffic = Traffic::start(ends, 200)?;
+    wait(format_args!("{packets} packets of each flow"), WAIT, || {
+        Ok(traffic.report()?.flows.iter().all(|flow| flow.received >= packets))
+    })?;
+    let report = traffic.stop()?;
+    println!("{report}");
+    assert_eq!(report.lost(), 0, "{report}");
+    Ok(report)
+}
 
 /// In: 200 packets a second from every pod to every other, IPv4 and IPv6, for two seconds.
 /// Out: all of them arrive; CHECK finds every pod as ADD left it; DEL frees every address.
@@ -22,14 +35,8 @@ use twill_tests::traffic::{Endpoint, Traffic};
 fn all_pods_reach_all_pods() -> Result<()> {
     skip_unless!(lab);
     let mut cluster = Cluster::start("all-pods", Plan::default())?;
-    let mut traffic = Traffic::start(&cluster.endpoints(), 200)?;
-    wait("four hundred packets of each flow", WAIT, || {
-        Ok(traffic.report()?.flows.iter().all(|flow| flow.received >= 400))
-    })?;
-    let report = traffic.stop()?;
-    println!("{report}");
+    let report = lose_nothing(&cluster.endpoints(), 400)?;
     assert_eq!(report.flows.len(), 6 * 5 * 2, "every ordered pair, both families");
-    assert_eq!(report.lost(), 0, "{report}");
 
     // The nodes themselves reach every pod, their own and others'.
     for node in &cluster.nodes {
@@ -67,13 +74,7 @@ fn pods_with_a_wide_mask_reach_remote_pods_by_proxy_arp() -> Result<()> {
         assert!(!route.contains("via"), "the cluster must be on-link for the pod: {route}");
     }
     let ends: Vec<Endpoint<'_>> = wide.iter().chain(&cluster.pods).map(Endpoint::Pod).collect();
-    let mut traffic = Traffic::start(&ends, 200)?;
-    wait("two hundred packets of each flow", WAIT, || {
-        Ok(traffic.report()?.flows.iter().all(|flow| flow.received >= 200))
-    })?;
-    let report = traffic.stop()?;
-    println!("{report}");
-    assert_eq!(report.lost(), 0, "{report}");
+    lose_nothing(&ends, 200)?;
     let neighbors = wide[0].run(&["ip", "neigh"])?;
     assert!(neighbors.contains("10.244.2."), "a remote pod must be a neighbour: {neighbors}");
     wide.clear();
@@ -96,13 +97,7 @@ fn pods_in_bridge_mode_reach_all_pods() -> Result<()> {
         }
     }
     let ends: Vec<Endpoint<'_>> = bridged.iter().map(Endpoint::Pod).collect();
-    let mut traffic = Traffic::start(&ends, 200)?;
-    wait("two hundred packets of each flow", WAIT, || {
-        Ok(traffic.report()?.flows.iter().all(|flow| flow.received >= 200))
-    })?;
-    let report = traffic.stop()?;
-    println!("{report}");
-    assert_eq!(report.lost(), 0, "{report}");
+    lose_nothing(&ends, 200)?;
     cluster.lab.passed()
 }
 
@@ -134,13 +129,7 @@ fn both_gateway_modes_on_one_node() -> Result<()> {
         }
     }
     let ends: Vec<Endpoint<'_>> = pods.iter().map(Endpoint::Pod).collect();
-    let mut traffic = Traffic::start(&ends, 200)?;
-    wait("two hundred packets of each flow", WAIT, || {
-        Ok(traffic.report()?.flows.iter().all(|flow| flow.received >= 200))
-    })?;
-    let report = traffic.stop()?;
-    println!("{report}");
-    assert_eq!(report.lost(), 0, "{report}");
+    lose_nothing(&ends, 200)?;
     cluster.lab.passed()
 }
 
