@@ -23,11 +23,9 @@
 //! | `listener` | connections of configured peers, and of nobody else | |
 //! | `peer` | one peer's task | 4271 section 8 |
 //! | `core` | the RIB's owner | 4271 section 9 |
-//! | `deferral` | readiness | 4724 |
 //! | `subscription` | best paths for those who install them | |
 
 mod core;
-mod deferral;
 mod dynamic;
 mod error;
 mod handle;

@@ -27,11 +27,11 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use twill_bgp_proto::deferral::Deferral;
 use twill_bgp_proto::rib::{Change, PeerKey, Rib};
 use twill_bgp_proto::types::{ClusterId, Prefix};
 use twill_bgp_proto::wire::Cease;
 
-use crate::deferral::Deferral;
 use crate::dynamic::DynamicPeers;
 use crate::handle::{Command, Handle};
 use crate::listener::{Doors, Listeners};

@@ -1,4 +1,4 @@
-//! Readiness: when the first exchange with all peers is complete. Pure.
+//! Readiness: when the first exchange with all peers is complete (RFC 4724 section 4.1).
 //!
 //! In go what peers do, out comes the moment at which our own End-of-RIB may leave, the R bit
 //! goes, and whoever keeps routes of the run before may sweep them.
@@ -19,14 +19,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use twill_bgp_proto::types::{Families, Family};
+use crate::types::{Families, Family};
 
 /// How long after Established a peer that restarted itself is given to send what it originates.
 /// FRR, which says so for minutes after its start, sends its first UPDATE after a second.
-pub(crate) const GRACE: Duration = Duration::from_secs(3);
+pub const GRACE: Duration = Duration::from_secs(3);
 
 /// The longest wait of a first start: time to dial every peer a few times.
-pub(crate) const FIRST: Duration = Duration::from_secs(10);
+pub const FIRST: Duration = Duration::from_secs(10);
 
 /// How far a peer is that is Established.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ struct Progress {
 
 /// The wait, until it is over.
 #[derive(Debug)]
-pub(crate) struct Deferral {
+pub struct Deferral {
     restarting: bool,
     /// `None` until the peers are known for the first time: there is nothing to judge by.
     awaited: Option<BTreeSet<IpAddr>>,
@@ -50,7 +50,7 @@ pub(crate) struct Deferral {
 
 impl Deferral {
     /// `restarting`: routes of the run before were found, and for so long may be waited.
-    pub(crate) fn new(restarting: bool, longest: Duration, now: Instant) -> Deferral {
+    pub fn new(restarting: bool, longest: Duration, now: Instant) -> Deferral {
         Deferral {
             restarting,
             awaited: None,
@@ -61,23 +61,23 @@ impl Deferral {
     }
 
     /// Whether OPENs are to carry the R bit.
-    pub(crate) fn restarting(&self) -> bool {
+    pub fn restarting(&self) -> bool {
         self.restarting && self.over.is_none()
     }
 
     /// `Some(by_timer)` once the wait is over. It never begins again.
-    pub(crate) fn over(&self) -> Option<bool> {
+    pub fn over(&self) -> Option<bool> {
         self.over
     }
 
     /// The peers to wait for, as a whole set.
-    pub(crate) fn expect(&mut self, peers: impl IntoIterator<Item = IpAddr>, now: Instant) {
+    pub fn expect(&mut self, peers: impl IntoIterator<Item = IpAddr>, now: Instant) {
         self.awaited = Some(peers.into_iter().collect());
         self.judge(now);
     }
 
     /// A peer is Established; `promised` are the families whose End-of-RIB it will send.
-    pub(crate) fn up(&mut self, peer: IpAddr, promised: Families, restarted: bool, now: Instant) {
+    pub fn up(&mut self, peer: IpAddr, promised: Families, restarted: bool, now: Instant) {
         if self.over.is_none() {
             let until = restarted.then(|| now + GRACE);
             self.established.insert(peer, Progress { missing: promised, until });
@@ -86,7 +86,7 @@ impl Deferral {
     }
 
     /// A peer sent End-of-RIB.
-    pub(crate) fn end_of_rib(&mut self, peer: IpAddr, family: Family, now: Instant) {
+    pub fn end_of_rib(&mut self, peer: IpAddr, family: Family, now: Instant) {
         if let Some(progress) = self.established.get_mut(&peer) {
             progress.missing = progress.missing.without(family);
         }
@@ -94,12 +94,12 @@ impl Deferral {
     }
 
     /// A peer is Established no more: it is expected back.
-    pub(crate) fn down(&mut self, peer: IpAddr) {
+    pub fn down(&mut self, peer: IpAddr) {
         self.established.remove(&peer);
     }
 
     /// When [`Deferral::handle_timeout`] wants to be called; `None` once it is over.
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         if self.over.is_some() {
             return None;
         }
@@ -112,7 +112,7 @@ impl Deferral {
     }
 
     /// The time has come.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, now: Instant) {
         for progress in self.established.values_mut() {
             if progress.until.is_some_and(|until| until <= now) {
                 progress.missing = Families::NONE;
