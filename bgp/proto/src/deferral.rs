@@ -141,7 +141,15 @@ impl Deferral {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
+
+    fn epoch() -> Instant {
+        #[expect(clippy::disallowed_methods, reason = "the origin of a fake clock, read once")]
+        static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+        *EPOCH
+    }
 
     const LONGEST: Duration = Duration::from_secs(120);
     const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -156,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_first_start_is_ready_once_its_peers_have_told_all() {
-        let now = Instant::now();
+        let now = epoch();
         let mut deferral = Deferral::new(false, LONGEST, now);
         assert!(!deferral.restarting());
         deferral.expect([A], now);
@@ -169,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_first_start_does_not_wait_long_for_who_is_not_there() {
-        let now = Instant::now();
+        let now = epoch();
         let mut deferral = Deferral::new(false, LONGEST, now);
         deferral.expect([A], now);
         assert_eq!(deferral.poll_timeout(), Some(now + FIRST));
@@ -182,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_restart_waits_until_its_peers_are_known() {
-        let now = Instant::now();
+        let now = epoch();
         let mut deferral = Deferral::new(true, LONGEST, now);
         deferral.handle_timeout(now);
         assert_eq!(deferral.over(), None);
@@ -192,7 +200,7 @@ mod tests {
 
     #[test]
     fn every_family_of_every_peer_is_waited_for() {
-        let now = Instant::now();
+        let now = epoch();
         let mut deferral = restarted(now, &[A, B]);
         deferral.up(A, Families::ALL, false, now);
         deferral.up(B, Families::ALL, false, now);
@@ -206,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_does_not_come_costs_the_whole_deferral() {
-        let now = Instant::now();
+        let now = epoch();
         let mut deferral = restarted(now, &[A, B]);
         deferral.up(A, Families::NONE, false, now);
         assert_eq!(deferral.poll_timeout(), Some(now + LONGEST));
@@ -219,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_peer_without_graceful_restart_owes_no_end_of_rib() {
-        let now = Instant::now();
+        let now = epoch();
         let mut deferral = restarted(now, &[A]);
         deferral.up(A, Families::NONE, false, now);
         assert_eq!(deferral.over(), Some(false));
@@ -227,7 +235,7 @@ mod tests {
 
     #[test]
     fn nodes_that_restart_together_do_not_wait_for_each_other() {
-        let now = Instant::now();
+        let now = epoch();
         let mut deferral = restarted(now, &[A, B]);
         deferral.up(A, Families::ALL, true, now);
         let later = now + Duration::from_millis(300);
@@ -243,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_end_of_rib_of_a_restarted_peer_ends_its_grace() {
-        let now = Instant::now();
+        let now = epoch();
         let mut deferral = restarted(now, &[A]);
         deferral.up(A, Families::NONE.with(Family::Ipv4Unicast), true, now);
         assert_eq!(deferral.over(), None);
@@ -253,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_is_lost_again_is_expected_back() {
-        let now = Instant::now();
+        let now = epoch();
         let mut deferral = restarted(now, &[A, B]);
         deferral.up(A, Families::NONE, false, now);
         deferral.down(A);
@@ -265,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_is_removed_is_waited_for_no_more() {
-        let now = Instant::now();
+        let now = epoch();
         let mut deferral = restarted(now, &[A, B]);
         deferral.up(A, Families::NONE, false, now);
         deferral.expect([A], now);
@@ -274,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_peer_may_be_up_before_it_is_awaited() {
-        let now = Instant::now();
+        let now = epoch();
         let mut deferral = restarted(now, &[A]);
         deferral.up(B, Families::ALL, false, now);
         deferral.end_of_rib(B, Family::Ipv4Unicast, now);
