@@ -173,6 +173,10 @@ fn connection(sheet: &mut Sheet<'_>, detail: &PeerDetail) {
     sheet.title("Session");
     let who = if detail.passive { "it dials, we wait" } else { "we dial, and accept as well" };
     sheet.line("connecting", &format!("port {}, {who}", detail.port));
+    if detail.addresses.len() > 1 {
+        let addresses: Vec<String> = detail.addresses.iter().map(ToString::to_string).collect();
+        sheet.line("known at", &addresses.join(", "));
+    }
     let password = if detail.password { "TCP MD5" } else { "no password" };
     sheet.line("guard", &format!("{}; {password}", detail.ttl));
     if let Some(limit) = detail.max_prefixes {

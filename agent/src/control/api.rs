@@ -125,7 +125,8 @@ pub enum State {
 pub struct Peer {
     /// Unique.
     pub name: String,
-    /// Where it is.
+    /// Where it is; of several addresses, the one that the session runs with, or that is dialled
+    /// first.
     pub address: IpAddr,
     /// Its AS.
     pub asn: u32,
@@ -166,6 +167,8 @@ pub struct Peer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerDetail {
+    /// All of its addresses: connections from each are its own.
+    pub addresses: Vec<IpAddr>,
     /// Where it listens.
     pub port: u16,
     /// We only wait for it to dial.

@@ -5,8 +5,8 @@ use twill_bgp::proto::types::{Asn, Family};
 use twill_bgp::proto::wire::Capability;
 use twill_bgp::{PeerStatus, Ttl};
 
-use super::api;
 use super::view::families;
+use super::{api, view};
 
 /// Everything that the list of peers leaves out.
 pub(super) fn detail(status: &PeerStatus) -> api::PeerDetail {
@@ -14,7 +14,8 @@ pub(super) fn detail(status: &PeerStatus) -> api::PeerDetail {
     api::PeerDetail {
         port: config.port,
         passive: config.passive == Passive::Yes,
-        ttl: match config.ttl {
+        addresses: config.addresses().into_iter().collect(),
+        ttl: match config.ttl_towards(view::address(status)) {
             Ttl::Gtsm(255) => "GTSM, 255 only".to_owned(),
             Ttl::Gtsm(least) => format!("GTSM, {least} and up"),
             Ttl::Hops(hops) => format!("TTL {hops}"),

@@ -1,5 +1,6 @@
 //! From what the speaker and the owners tell of themselves to what the JSON says. Pure.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -38,6 +39,13 @@ pub(super) fn seconds_since(then: SystemTime, now: SystemTime) -> u64 {
     now.duration_since(then).unwrap_or_default().as_secs()
 }
 
+/// Where a peer is met: at the session's own address, or else at the first that is dialled.
+pub(super) fn address(status: &PeerStatus) -> IpAddr {
+    let dialled = status.config.endpoints.iter().find(|endpoint| endpoint.dialled);
+    let first = dialled.map_or(status.config.address, |endpoint| endpoint.address);
+    status.remote.map_or(first, |remote| remote.ip())
+}
+
 /// A peer, without its detail.
 pub(super) fn peer(status: &PeerStatus, snapshot: &Snapshot, now: SystemTime) -> api::Peer {
     let config = &status.config;
@@ -47,7 +55,7 @@ pub(super) fn peer(status: &PeerStatus, snapshot: &Snapshot, now: SystemTime) ->
     let offered = status.negotiated.as_ref().map(|agreed| agreed.codec.families);
     api::Peer {
         name: config.name.clone(),
-        address: config.address,
+        address: address(status),
         asn: config.asn.get(),
         kind: if in_mesh { api::PeerKind::Mesh } else { api::PeerKind::External },
         ibgp: config.kind != PeerKind::External,

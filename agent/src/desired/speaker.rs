@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use twill_bgp::proto::rib::PeerKind;
 use twill_bgp::proto::types::{Family, Prefix};
-use twill_bgp::{PeerConfig, Ttl};
+use twill_bgp::{Endpoint, PeerConfig, Ttl};
 
 use super::policy::Policies;
 use crate::source::{MeshGtsm, MeshMode, NodeView, OutsidePeer, Snapshot};
@@ -38,6 +38,7 @@ pub fn peers(snapshot: &Snapshot, connected: &BTreeSet<Prefix>) -> Peers {
                 peer.kind = kind;
                 peer.local_address = Some(local);
                 peer.ttl = mesh_ttl(snapshot.mesh.gtsm, address, connected);
+                meet(&mut peer, snapshot, node, connected);
                 peers.configs.push(peer);
             }
             None => peers.problems.push(format!(
@@ -63,6 +64,60 @@ fn kind(snapshot: &Snapshot, node: &NodeView) -> Option<PeerKind> {
     }
 }
 
+/// How near one of our addresses is to one of another node's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Nearness {
+    /// Routers lie in between, or nothing leads there.
+    Far,
+    /// It is on the link of an interface of ours.
+    OnLink,
+    /// A connected subnet holds both.
+    SameSubnet,
+}
+
+fn nearness(own: IpAddr, other: IpAddr, connected: &BTreeSet<Prefix>) -> Nearness {
+    let near = connected.iter().filter(|subnet| subnet.contains(other));
+    let of = |subnet: &Prefix| match subnet.contains(own) {
+        true => Nearness::SameSubnet,
+        false => Nearness::OnLink,
+    };
+    near.map(of).max().unwrap_or(Nearness::Far)
+}
+
+/// Where two nodes of which one has several addresses of a family meet: at each address of the
+/// other's, from the one of ours that is nearest, the nearest pair first; of equals, IPv4 and
+/// what is listed first. Only where no pair is near is one dialled that is not: an address of
+/// another network would cost every second attempt.
+fn meet(peer: &mut PeerConfig, snapshot: &Snapshot, node: &NodeView, connected: &BTreeSet<Prefix>) {
+    let own = &snapshot.node.addresses;
+    let mut pairs = Vec::new();
+    for family in Family::ALL {
+        let of_family = |address: &&IpAddr| Prefix::host(**address).family() == family;
+        for other in node.addresses.iter().copied().filter(|address| of_family(&address)) {
+            let ours = own.iter().copied().filter(|address| of_family(&address));
+            let by_nearness = ours.map(|own| (nearness(own, other, connected), own));
+            // The first of the nearest.
+            let nearest = by_nearness.rev().max_by_key(|(nearness, _)| *nearness);
+            pairs.extend(nearest.map(|(nearness, own)| (nearness, own, other)));
+        }
+    }
+    pairs.sort_by_key(|(nearness, ..)| std::cmp::Reverse(*nearness));
+    let best = pairs.first().map_or(Nearness::Far, |(nearness, ..)| *nearness);
+    let mut listed = BTreeSet::new();
+    let nearest = pairs.iter().map(|(_, own, _)| *own);
+    peer.next_hops =
+        nearest.chain(own.iter().copied()).filter(|address| listed.insert(*address)).collect();
+    peer.endpoints = pairs
+        .into_iter()
+        .map(|(nearness, own, other)| Endpoint {
+            address: other,
+            local: Some(own),
+            ttl: mesh_ttl(snapshot.mesh.gtsm, other, connected),
+            dialled: nearness > Nearness::Far || best == Nearness::Far,
+        })
+        .collect();
+}
+
 /// The first address of each of the two, of the first family that both have; IPv4 first.
 fn common(own: &NodeView, other: &NodeView) -> Option<(IpAddr, IpAddr)> {
     Family::ALL.into_iter().find_map(|family| Some((first(own, family)?, first(other, family)?)))
@@ -71,10 +126,6 @@ fn common(own: &NodeView, other: &NodeView) -> Option<(IpAddr, IpAddr)> {
 /// A node's next hop of a family.
 fn first(node: &NodeView, family: Family) -> Option<IpAddr> {
     node.addresses.iter().copied().find(|address| Prefix::host(*address).family() == family)
-}
-
-fn next_hops(node: &NodeView) -> Vec<IpAddr> {
-    Family::ALL.into_iter().filter_map(|family| first(node, family)).collect()
 }
 
 /// A node that is there again is dialled within this, however long it was away: one SYN in two
@@ -99,7 +150,6 @@ fn mesh_peer(
         .import(import)
         .export(policies.export_to_mesh());
     peer.password.clone_from(&snapshot.mesh.password);
-    peer.next_hops = next_hops(&snapshot.node);
     peer
 }
 
@@ -210,6 +260,80 @@ mesh:
         assert_eq!(b.local_address.unwrap().to_string(), "fd00::1");
         assert_eq!(peers.configs.len(), 1);
         assert!(peers.problems[0].contains("no session with c"), "{:?}", peers.problems);
+    }
+
+    /// Each row: our addresses, the other's, our subnets; then the pairs that are dialled, in
+    /// order, and the next hops that we announce.
+    #[test]
+    fn nodes_of_several_addresses_meet_where_they_are_near() {
+        type Row<'a> = (&'a str, &'a str, &'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
+        let two = ["10.0.0.0/24", "10.1.0.0/24"];
+        let rows: [Row<'_>; 7] = [
+            (
+                "10.0.0.1, 10.1.0.1",
+                "10.1.0.2, 10.0.0.2",
+                &two,
+                &[("10.1.0.1", "10.1.0.2"), ("10.0.0.1", "10.0.0.2")],
+                &["10.1.0.1", "10.0.0.1"],
+            ),
+            // Only the second is near: the first is taken from there, not dialled.
+            (
+                "10.0.0.1, 10.1.0.1",
+                "10.9.0.2, 10.1.0.2",
+                &two,
+                &[("10.1.0.1", "10.1.0.2")],
+                &["10.1.0.1", "10.0.0.1"],
+            ),
+            // None is near: all are tried, from our first.
+            (
+                "10.0.0.1, 10.1.0.1",
+                "10.8.0.2, 10.9.0.2",
+                &two,
+                &[("10.0.0.1", "10.8.0.2"), ("10.0.0.1", "10.9.0.2")],
+                &["10.0.0.1", "10.1.0.1"],
+            ),
+            // A nearer IPv6 pair goes before an IPv4 pair.
+            (
+                "10.0.0.1, fd00::1",
+                "10.9.0.2, fd00::2",
+                &["10.0.0.0/24", "fd00::/64"],
+                &[("fd00::1", "fd00::2")],
+                &["fd00::1", "10.0.0.1"],
+            ),
+            // The next hop of the other family is near, too.
+            (
+                "10.0.0.1, fd00::1, fd01::1",
+                "10.0.0.2, fd01::2",
+                &["10.0.0.0/24", "fd00::/64", "fd01::/64"],
+                &[("10.0.0.1", "10.0.0.2"), ("fd01::1", "fd01::2")],
+                &["10.0.0.1", "fd01::1", "fd00::1"],
+            ),
+            // An address of the loopback interface meets an address on a link.
+            ("10.255.0.1", "10.0.0.2", &two, &[("10.255.0.1", "10.0.0.2")], &["10.255.0.1"]),
+            ("10.0.0.1", "10.0.0.2", &[], &[("10.0.0.1", "10.0.0.2")], &["10.0.0.1"]),
+        ];
+        for (own, other, subnets, dialled, next_hops) in rows {
+            let text = format!(
+                "node: a\naddresses: [{own}]\nmesh: {{nodes: [{{name: b, addresses: [{other}]}}]}}\n"
+            );
+            let peers = peers(&snapshot(&text), &connected(subnets));
+            let b = find(&peers, "b");
+            let pairs: Vec<(String, String)> = b
+                .endpoints
+                .iter()
+                .filter(|endpoint| endpoint.dialled)
+                .map(|one| (one.local.unwrap().to_string(), one.address.to_string()))
+                .collect();
+            let pairs: Vec<(&str, &str)> =
+                pairs.iter().map(|(own, other)| (own.as_str(), other.as_str())).collect();
+            assert_eq!(pairs, dialled, "{own} and {other}");
+            let hops: Vec<String> = b.next_hops.iter().map(ToString::to_string).collect();
+            assert_eq!(hops, next_hops, "{own} and {other}");
+            let known: BTreeSet<String> =
+                b.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
+            let all: BTreeSet<String> = other.split(", ").map(str::to_owned).collect();
+            assert_eq!(known, all, "connections from each of its addresses are its own");
+        }
     }
 
     /// Each row: who we are, and whom we peer with and how.

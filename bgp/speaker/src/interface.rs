@@ -24,8 +24,9 @@ struct Address {
     subnet: Option<Prefix>,
 }
 
-/// Configured next hops go first, then the session's own address, then what else its interface
-/// has.
+/// Configured next hops go first, and of these the session's own address, then what else is on its
+/// interface: what the peer reaches as it reaches the session. Without any, the session's own
+/// address, then what else its interface has.
 pub(crate) fn ours(configured: &[IpAddr], local: Option<IpAddr>, peer: IpAddr) -> Ours {
     choose(configured, local, peer, &addresses())
 }
@@ -76,9 +77,10 @@ fn choose(
         IpAddr::V6(address) => address.is_unicast_link_local(),
         IpAddr::V4(_) => false,
     };
-    let candidates: Vec<IpAddr> = configured
-        .iter()
-        .copied()
+    let near = local.into_iter().chain(beside.iter().map(|entry| entry.address));
+    let candidates: Vec<IpAddr> = near
+        .filter(|address| configured.contains(address))
+        .chain(configured.iter().copied())
         .chain(local)
         .chain(beside.iter().map(|entry| entry.address))
         .filter(|address| !link_local(address) && !address.is_unspecified())
@@ -151,6 +153,16 @@ mod tests {
         let ours = choose(&[ip("fd00::9")], Some(ip("10.1.0.1")), ip("10.1.0.2"), &host());
         assert_eq!(ours.ipv4, Some("10.1.0.1".parse().unwrap()));
         assert_eq!(ours.ipv6, Some("fd00::9".parse().unwrap()));
+    }
+
+    #[test]
+    fn of_configured_next_hops_the_session_s_own_address_is_the_one() {
+        let configured = [ip("10.0.0.1"), ip("10.1.0.1"), ip("fd01::9"), ip("fd00::1")];
+        let ours = choose(&configured, Some(ip("10.1.0.1")), ip("10.1.0.2"), &host());
+        assert_eq!(ours.ipv4, Some("10.1.0.1".parse().unwrap()));
+        assert_eq!(ours.ipv6, Some("fd01::9".parse().unwrap()), "its interface has none");
+        let ours = choose(&configured, Some(ip("10.0.0.1")), ip("10.0.0.2"), &host());
+        assert_eq!(ours.ipv6, Some("fd00::1".parse().unwrap()), "beside the session");
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub use dynamic::DynamicPeers;
 pub use error::{SpeakerError, Stopped};
 pub use handle::{Handle, RouteEntry, RouteQuery, RouteSelection};
 pub use plan::{Outcome, PeerChange};
-pub use settings::{Announcement, MaxPrefixes, PORT, PeerConfig, Secret, Settings, Ttl};
+pub use settings::{Announcement, Endpoint, MaxPrefixes, PORT, PeerConfig, Secret, Settings, Ttl};
 pub use speaker::Speaker;
 pub use status::{Notice, PeerStatus, Readiness};
 pub use subscription::{BestChange, BestRoute, Subscription};

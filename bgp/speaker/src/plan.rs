@@ -101,6 +101,7 @@ pub(crate) fn difference(old: &PeerConfig, new: &PeerConfig, ours: Asn) -> Diffe
         ("connectRetryMax", old.connect_retry_max != new.connect_retry_max),
         ("sendHoldTime", old.send_hold_time != new.send_hold_time),
         ("ttl", old.ttl != new.ttl),
+        ("endpoints", old.endpoints != new.endpoints),
         ("import", old.import != new.import),
         ("export", old.export != new.export),
         ("maxPrefixes", old.max_prefixes != new.max_prefixes),
@@ -130,9 +131,11 @@ pub(crate) fn plan(
     let mut plan = Plan::default();
     let mut names = BTreeSet::new();
     let mut kept = BTreeSet::new();
+    let mut taken = BTreeSet::new();
     for peer in new {
-        let fault = if kept.contains(&peer.address) {
-            Some(format!("another peer has the address {}", peer.address))
+        let addresses = peer.addresses();
+        let fault = if let Some(double) = addresses.intersection(&taken).next() {
+            Some(format!("another peer has the address {double}"))
         } else if !names.insert(peer.name.clone()) {
             Some(format!("another peer has the name {}", peer.name))
         } else {
@@ -140,6 +143,7 @@ pub(crate) fn plan(
         };
         // A refused peer keeps what it had: it is no reason to take its session away.
         kept.insert(peer.address);
+        taken.extend(addresses);
         if let Some(fault) = fault {
             let outcome = Outcome::Refused(fault);
             plan.refused.push(PeerChange { name: peer.name, address: peer.address, outcome });
@@ -167,7 +171,7 @@ mod tests {
     use twill_bgp_proto::types::{Families, HoldTime};
 
     use super::*;
-    use crate::settings::{MaxPrefixes, Secret, Ttl};
+    use crate::settings::{Endpoint, MaxPrefixes, Secret, Ttl};
 
     fn asn() -> Asn {
         Asn::new(64512).unwrap()
@@ -177,13 +181,18 @@ mod tests {
         PeerConfig::new(name, address.parse().unwrap(), asn())
     }
 
+    fn endpoint(address: &str) -> Endpoint {
+        let address = address.parse().unwrap();
+        Endpoint { address, local: None, ttl: Ttl::Gtsm(255), dialled: true }
+    }
+
     #[test]
     fn each_key_bounces_or_not() {
         let a = || peer("a", "192.0.2.1");
         let everything = Policy::accept_all();
         let limit = MaxPrefixes { limit: 1, restart_after: None };
         let second = Duration::from_secs(1);
-        let rows: [(PeerConfig, Outcome); 23] = [
+        let rows: [(PeerConfig, Outcome); 24] = [
             (a(), Outcome::Unchanged),
             (peer("b", "192.0.2.1"), Outcome::Updated(vec!["name"])),
             (a().port(1179), Outcome::Updated(vec!["port"])),
@@ -213,6 +222,7 @@ mod tests {
             (a().ignore_graceful_shutdown(), Outcome::Bounced(vec!["gracefulShutdown"])),
             (a().extended_next_hop(), Outcome::Bounced(vec!["extendedNextHop"])),
             (a().graceful_notification(), Outcome::Bounced(vec!["gracefulNotification"])),
+            (a().endpoints(vec![endpoint("192.0.2.1")]), Outcome::Updated(vec!["endpoints"])),
         ];
         for (new, expected) in rows {
             assert_eq!(difference(&a(), &new, asn()).outcome(), expected);
@@ -265,6 +275,8 @@ mod tests {
             peer("b", "192.0.2.1"),
             peer("a", "192.0.2.2"),
             peer("c", "0.0.0.0"),
+            peer("d", "192.0.2.3").endpoints(vec![endpoint("192.0.2.3"), endpoint("192.0.2.1")]),
+            peer("e", "192.0.2.4").endpoints(vec![endpoint("192.0.2.5")]),
         ];
         let plan = plan(&BTreeMap::new(), new, asn());
         assert_eq!(plan.add.len(), 1);
@@ -275,6 +287,8 @@ mod tests {
                 "peer b (192.0.2.1): refused: another peer has the address 192.0.2.1",
                 "peer a (192.0.2.2): refused: another peer has the name a",
                 "peer c (0.0.0.0): refused: 0.0.0.0 is not the address of one host",
+                "peer d (192.0.2.3): refused: another peer has the address 192.0.2.1",
+                "peer e (192.0.2.4): refused: 192.0.2.4 is not among its own endpoints",
             ]
         );
     }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -130,6 +131,19 @@ impl Ttl {
     }
 }
 
+/// One of several addresses of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// The peer's.
+    pub address: IpAddr,
+    /// What it is dialled from; `None`: as the kernel chooses.
+    pub local: Option<IpAddr>,
+    /// TTL or GTSM on connections with this address.
+    pub ttl: Ttl,
+    /// Whether it is dialled. Connections from there are taken in any case.
+    pub dialled: bool,
+}
+
 /// A limit on what a peer may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MaxPrefixes {
@@ -144,8 +158,12 @@ pub struct MaxPrefixes {
 pub struct PeerConfig {
     /// Unique; how people and scripts call it.
     pub name: String,
-    /// Unique; connections are matched by it.
+    /// Unique; the peer is known by it, and its connections are matched by it.
     pub address: IpAddr,
+    /// All addresses of a peer that has several, `address` among them, the best first. They are
+    /// dialled in this order, the next one where one fails, and connections from each are the
+    /// peer's. Empty: `address` alone, dialled from `local_address` with `ttl`.
+    pub endpoints: Vec<Endpoint>,
     /// Where it listens.
     pub port: u16,
     /// Its AS; the session is internal where it is ours.
@@ -155,7 +173,7 @@ pub struct PeerConfig {
     pub kind: PeerKind,
     /// Whether we dial.
     pub passive: Passive,
-    /// What we dial from; `None`: as the kernel chooses.
+    /// What we dial `address` from; `None`: as the kernel chooses.
     pub local_address: Option<IpAddr>,
     /// Proposed hold time.
     pub hold_time: HoldTime,
@@ -171,7 +189,7 @@ pub struct PeerConfig {
     pub families: Families,
     /// TCP MD5 (RFC 2385).
     pub password: Option<Secret>,
-    /// TTL or GTSM.
+    /// TTL or GTSM. Where there are `endpoints`, theirs counts.
     pub ttl: Ttl,
     /// What it may send us, and how it is changed.
     pub import: Arc<Policy>,
@@ -179,7 +197,8 @@ pub struct PeerConfig {
     pub export: Arc<Policy>,
     /// Limit on received prefixes, each family.
     pub max_prefixes: Option<MaxPrefixes>,
-    /// The next hop, for next hop self, instead of the session's own addresses.
+    /// The next hops, for next hop self, instead of the session's own addresses: of each family
+    /// the first, unless our end of the session is itself among them.
     pub next_hops: Vec<IpAddr>,
     /// After a restart, whether its End-of-RIB is waited for.
     pub awaited: bool,
@@ -209,6 +228,7 @@ impl PeerConfig {
         PeerConfig {
             name: name.into(),
             address,
+            endpoints: Vec::new(),
             port: PORT,
             asn,
             kind: PeerKind::Internal,
@@ -260,6 +280,13 @@ impl PeerConfig {
     #[must_use]
     pub fn local_address(mut self, address: IpAddr) -> PeerConfig {
         self.local_address = Some(address);
+        self
+    }
+
+    /// All addresses of a peer that has several.
+    #[must_use]
+    pub fn endpoints(mut self, endpoints: Vec<Endpoint>) -> PeerConfig {
+        self.endpoints = endpoints;
         self
     }
 
@@ -390,6 +417,27 @@ impl PeerConfig {
         self
     }
 
+    /// Its endpoints, at least one.
+    pub(crate) fn all_endpoints(&self) -> Vec<Endpoint> {
+        if self.endpoints.is_empty() {
+            let PeerConfig { address, local_address: local, ttl, .. } = *self;
+            return vec![Endpoint { address, local, ttl, dialled: true }];
+        }
+        self.endpoints.clone()
+    }
+
+    /// Its addresses, at least one.
+    pub fn addresses(&self) -> BTreeSet<IpAddr> {
+        let further = self.endpoints.iter().map(|endpoint| endpoint.address);
+        std::iter::once(self.address).chain(further).collect()
+    }
+
+    /// TTL or GTSM on connections with one of its addresses.
+    pub fn ttl_towards(&self, address: IpAddr) -> Ttl {
+        let endpoint = self.endpoints.iter().find(|endpoint| endpoint.address == address);
+        endpoint.map_or(self.ttl, |endpoint| endpoint.ttl)
+    }
+
     /// What makes it impossible for a speaker of the AS `ours`, in words.
     pub(crate) fn fault_of(&self, ours: Asn) -> Option<String> {
         let internal = self.asn == ours;
@@ -409,35 +457,20 @@ impl PeerConfig {
 
     /// What makes the configuration impossible, in words.
     pub(crate) fn fault(&self) -> Option<String> {
-        let address = self.address;
         if self.name.is_empty() {
             return Some("the name is empty".to_owned());
         }
-        if address.is_unspecified() || address.is_multicast() {
-            return Some(format!("{address} is not the address of one host"));
+        if let Some(fault) = self.all_endpoints().iter().find_map(endpoint_fault) {
+            return Some(fault);
         }
-        if let IpAddr::V6(address) = address {
-            if address.to_ipv4_mapped().is_some() {
-                return Some(format!("write {address} as an IPv4 address"));
-            }
-            if address.is_unicast_link_local() {
-                return Some(format!(
-                    "{address} needs an interface, which is not built yet; use a global address"
-                ));
-            }
+        if !self.all_endpoints().iter().any(|endpoint| endpoint.address == self.address) {
+            return Some(format!("{} is not among its own endpoints", self.address));
         }
         if self.port == 0 {
             return Some("port 0 cannot be dialled".to_owned());
         }
-        if let Some(local) = self.local_address.filter(|local| local.is_ipv4() != address.is_ipv4())
-        {
-            return Some(format!("cannot dial {address} from {local}: another IP version"));
-        }
         if self.families.is_empty() {
             return Some("no address family".to_owned());
-        }
-        if matches!(self.ttl, Ttl::Hops(0) | Ttl::Gtsm(0)) {
-            return Some("a TTL of 0 reaches nobody; expected 1 to 255".to_owned());
         }
         match self.password.as_ref().map(|password| password.0.len()) {
             Some(0) => Some("the password is empty".to_owned()),
@@ -447,6 +480,28 @@ impl PeerConfig {
             _ => None,
         }
     }
+}
+
+fn endpoint_fault(endpoint: &Endpoint) -> Option<String> {
+    let Endpoint { address, local, ttl, .. } = *endpoint;
+    if address.is_unspecified() || address.is_multicast() {
+        return Some(format!("{address} is not the address of one host"));
+    }
+    if let IpAddr::V6(address) = address {
+        if address.to_ipv4_mapped().is_some() {
+            return Some(format!("write {address} as an IPv4 address"));
+        }
+        if address.is_unicast_link_local() {
+            return Some(format!(
+                "{address} needs an interface, which is not built yet; use a global address"
+            ));
+        }
+    }
+    if let Some(local) = local.filter(|local| local.is_ipv4() != address.is_ipv4()) {
+        return Some(format!("cannot dial {address} from {local}: another IP version"));
+    }
+    let reaches_nobody = matches!(ttl, Ttl::Hops(0) | Ttl::Gtsm(0));
+    reaches_nobody.then(|| "a TTL of 0 reaches nobody; expected 1 to 255".to_owned())
 }
 
 /// A route of our own.

@@ -16,6 +16,30 @@ use crate::desired::fixture::{THREE, snapshot};
 use crate::desired::speaker::peers;
 use crate::source::Snapshot;
 
+/// Whichever of its addresses a node's routes go by, they are its own; another's are not.
+#[test]
+fn a_node_of_several_addresses_is_the_next_hop_by_each() {
+    let text = "
+node: a
+addresses: [10.0.0.1]
+mesh:
+  nodes:
+    - {name: b, addresses: [10.0.0.2, 10.1.0.2, 'fd00::2'], podCIDRs: [10.244.2.0/24]}
+    - {name: c, addresses: [10.0.0.3, 10.1.0.3], podCIDRs: [10.244.3.0/24]}
+";
+    let mut bench = Bench::new(&snapshot(text));
+    for next_hop in ["10.0.0.2", "10.1.0.2", "fd00::2"] {
+        assert_eq!(bench.verdict("b", "10.244.2.0/24", next_hop), "accepted", "{next_hop}");
+    }
+    for next_hop in ["10.0.0.3", "10.1.0.3", "10.9.0.9"] {
+        let verdict = bench.verdict("b", "10.244.2.0/24", next_hop);
+        assert_eq!(verdict, "next hop is not an address of b", "{next_hop}");
+    }
+    // Nor may it take another's second address for itself.
+    let verdict = bench.verdict("b", "10.1.0.3/32", "10.1.0.2");
+    assert!(verdict.contains("overlaps the address 10.1.0.3 of c"), "{verdict}");
+}
+
 /// A RIB with the peers of a snapshot, all up.
 struct Bench {
     rib: Rib,

@@ -42,7 +42,7 @@ impl Core {
                 Some(now) => {
                     let difference = difference(&peer, &now, self.settings.asn);
                     if difference.outcome() != Outcome::Unchanged {
-                        self.change(now, &difference).await;
+                        self.change(now, difference).await;
                     }
                 }
             }
@@ -63,7 +63,7 @@ impl Core {
     /// Makes way for peers that are listed now.
     pub(super) async fn list_instead(&mut self, listed: &[PeerConfig]) {
         for peer in self.dynamic_peers() {
-            if listed.iter().any(|listed| listed.address == peer.address) {
+            if listed.iter().any(|listed| listed.addresses().contains(&peer.address)) {
                 self.remove(peer.address).await;
             }
         }

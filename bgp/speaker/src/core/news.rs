@@ -68,7 +68,8 @@ impl Core {
             end_of_rib: Families::NONE,
         });
         let local = up.local.map(|local| local.ip());
-        let ours = interface::ours(&config.next_hops, local, config.address);
+        let remote = up.remote.map_or(config.address, |remote| remote.ip());
+        let ours = interface::ours(&config.next_hops, local, remote);
         let families = negotiated.codec.families;
         tracing::info!(peer = config.name, ?families, "session established");
         let role = config.role.map(|offer| offer.role);

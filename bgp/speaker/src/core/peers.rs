@@ -17,10 +17,12 @@ use twill_bgp_proto::wire::Cease;
 
 use super::Core;
 use super::restraint::Restraint;
+use crate::interface;
 use crate::listener::{Doors, WAITING};
 use crate::peer::{self, Control, Counters, PeerId, Spec};
 use crate::plan::{Difference, Outcome, PeerChange, plan};
 use crate::settings::PeerConfig;
+use crate::socket::SocketError;
 
 /// Orders that a peer's task may have waiting. It takes them at once, whatever else it does.
 const ORDERS: usize = 8;
@@ -64,6 +66,27 @@ pub(super) struct Live {
     /// It has no room, and somebody waits for it.
     pub(super) waiting: bool,
     pub(super) end_of_rib: Families,
+}
+
+impl Live {
+    /// What only the session itself can tell of a difference: whether it runs between addresses
+    /// that still count, and whether other next hops mean another next hop here.
+    fn review(&self, old: &PeerConfig, new: &PeerConfig, difference: &mut Difference) {
+        let remote = self.remote.map_or(new.address, |remote| remote.ip());
+        let local = self.local.map(|local| local.ip());
+        if !new.addresses().contains(&remote) {
+            difference.bounce.push("endpoints");
+            difference.live.retain(|key| *key != "endpoints");
+        }
+        if old.next_hops != new.next_hops {
+            let ours = |peer: &PeerConfig| interface::ours(&peer.next_hops, local, remote);
+            let listed = |peer: &PeerConfig| local.is_some_and(|ip| peer.next_hops.contains(&ip));
+            if ours(old) == ours(new) && listed(old) == listed(new) {
+                difference.bounce.retain(|key| *key != "nextHops");
+                difference.live.push("nextHops");
+            }
+        }
+    }
 }
 
 impl Peer {
@@ -121,11 +144,11 @@ impl Core {
             changes.push(change(&peer, Outcome::Removed));
         }
         for (peer, difference) in plan.change {
-            let outcome = difference.outcome();
-            changes.push(change(&peer, outcome.clone()));
+            let mut outcome = difference.outcome();
             if outcome != Outcome::Unchanged {
-                self.change(peer, &difference).await;
+                outcome = self.change(peer.clone(), difference).await;
             }
+            changes.push(change(&peer, outcome));
         }
         for peer in plan.add {
             changes.push(change(&peer, Outcome::Added));
@@ -180,9 +203,7 @@ impl Core {
             queued: false,
             restraint: Restraint::default(),
         };
-        if let Some(password) = &config.password
-            && let Err(error) = self.listeners.set_key(config.address, password)
-        {
+        if let Err(error) = self.set_keys(None, config) {
             peer.admitted = false;
             peer.failed(error.to_string());
         }
@@ -214,34 +235,42 @@ impl Core {
         let Some(key) = self.by_address.remove(&address) else { return };
         self.tell(key, Control::Stop(Cease::PeerDeconfigured)).await;
         let Some(peer) = self.peers.get_mut(key.0 as usize).and_then(Option::take) else { return };
-        if peer.config.password.is_some()
-            && let Err(error) = self.listeners.remove_key(address)
-        {
-            tracing::warn!(%address, %error, "a key stays on the listening sockets");
+        if peer.config.password.is_some() {
+            for address in peer.config.addresses() {
+                if let Err(error) = self.listeners.remove_key(address) {
+                    tracing::warn!(%address, %error, "a key stays on the listening sockets");
+                }
+            }
         }
         self.deferral.down(address);
         self.rib.peer_removed(key);
         self.received = Instant::now();
     }
 
-    pub(super) async fn change(&mut self, config: Arc<PeerConfig>, difference: &Difference) {
-        let address = config.address;
-        let Some(&key) = self.by_address.get(&address) else { return };
-        let session = Box::new(self.session_config(&config));
-        let Some(peer) = self.peers.get_mut(key.0 as usize).and_then(Option::as_mut) else {
-            return;
+    /// Carries a difference out, and says what it came to.
+    pub(super) async fn change(
+        &mut self,
+        config: Arc<PeerConfig>,
+        mut difference: Difference,
+    ) -> Outcome {
+        let Some(&key) = self.by_address.get(&config.address) else { return Outcome::Unchanged };
+        let Some(old) = self.peer_of(key).map(|peer| Arc::clone(&peer.config)) else {
+            return Outcome::Unchanged;
         };
-        let old = std::mem::replace(&mut peer.config, config.clone());
+        let session = Box::new(self.session_config(&config));
+        let keys_changed = old.password != config.password || old.addresses() != config.addresses();
+        let keys = if keys_changed { Some(self.set_keys(Some(&old), &config)) } else { None };
+        let Some(peer) = self.peer_of_mut(key) else { return Outcome::Unchanged };
+        peer.config = config.clone();
         peer.name = config.name.as_str().into();
-        if old.password != config.password {
-            let set = match &config.password {
-                Some(password) => self.listeners.set_key(address, password),
-                None => self.listeners.remove_key(address),
-            };
+        if let Some(set) = keys {
             peer.admitted = set.is_ok();
             if let Err(error) = set {
                 peer.failed(error.to_string());
             }
+        }
+        if let Some(live) = &peer.live {
+            live.review(&old, &config, &mut difference);
         }
         let policy_changed = old.import != config.import || old.export != config.export;
         let live = peer.live.is_some();
@@ -260,6 +289,25 @@ impl Core {
         if old.max_prefixes != config.max_prefixes {
             self.hold_to_limit(key).await;
         }
+        difference.outcome()
+    }
+
+    /// Makes the listening sockets hold a peer's key for each of its addresses, and none for
+    /// those that it had and has no more.
+    fn set_keys(&self, old: Option<&PeerConfig>, new: &PeerConfig) -> Result<(), SocketError> {
+        let before = old.filter(|old| old.password.is_some()).map(PeerConfig::addresses);
+        let now = new.addresses();
+        for address in before.unwrap_or_default() {
+            if new.password.is_none() || !now.contains(&address) {
+                self.listeners.remove_key(address)?;
+            }
+        }
+        match &new.password {
+            Some(password) => {
+                now.into_iter().try_for_each(|address| self.listeners.set_key(address, password))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Addresses whose connections are accepted, and where they go.
@@ -269,16 +317,22 @@ impl Core {
             .iter()
             .flatten()
             .filter(|peer| peer.admitted)
-            .map(|peer| (peer.config.address, peer.door.clone()))
+            .flat_map(|peer| {
+                let addresses = peer.config.addresses().into_iter();
+                addresses.map(|address| (address, peer.door.clone()))
+            })
             .collect();
         let ranges: Vec<Prefix> = self.ranges.iter().map(|range| range.prefix).collect();
         self.doors.send_replace(Doors::new(doors, ranges, &self.tell_strangers));
         let least = |ipv4: bool| {
-            let peers =
-                self.peers.iter().flatten().map(|peer| (peer.config.address, &*peer.config));
-            let ranges = self.ranges.iter().map(|range| (range.prefix.address(), &range.template));
-            let family = peers.chain(ranges).filter(|(address, _)| address.is_ipv4() == ipv4);
-            family.map(|(_, peer)| peer.ttl.least_accepted()).min().unwrap_or(0)
+            let endpoints = self.peers.iter().flatten().flat_map(|peer| {
+                let endpoints = peer.config.all_endpoints().into_iter();
+                endpoints.map(|endpoint| (endpoint.address, endpoint.ttl))
+            });
+            let ranges =
+                self.ranges.iter().map(|range| (range.prefix.address(), range.template.ttl));
+            let family = endpoints.chain(ranges).filter(|(address, _)| address.is_ipv4() == ipv4);
+            family.map(|(_, ttl)| ttl.least_accepted()).min().unwrap_or(0)
         };
         self.listeners.set_least_ttl(least(true), least(false));
     }

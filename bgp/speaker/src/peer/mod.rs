@@ -77,6 +77,7 @@ pub(crate) async fn run(spec: Spec) {
         links: [None, None, None],
         next_link: 0,
         dialling: None,
+        dialled: 0,
         closing: JoinSet::new(),
         up: None,
         over_limit: false,
@@ -110,6 +111,8 @@ struct Task {
     links: [Option<Connection>; 3],
     next_link: u64,
     dialling: Option<Dialling>,
+    /// How often since the last session: the endpoints take turns.
+    dialled: usize,
     closing: JoinSet<()>,
     up: Option<Feeding>,
     /// It sent too many prefixes and was stopped for it.
@@ -292,11 +295,13 @@ impl Task {
     }
 
     fn configure(&mut self, config: Arc<PeerConfig>, session: Box<SessionConfig>, bounce: bool) {
-        if config.ttl != self.config.ttl {
-            for link in self.links.iter().flatten() {
-                if let Err(error) = socket::apply_ttl(link.stream(), config.address, config.ttl) {
-                    self.outbox.push(News::Failed(error.to_string()));
-                }
+        for link in self.links.iter().flatten() {
+            let Some(remote) = link.remote.map(|remote| remote.ip()) else { continue };
+            let ttl = config.ttl_towards(remote);
+            if ttl != self.config.ttl_towards(remote)
+                && let Err(error) = socket::apply_ttl(link.stream(), remote, ttl)
+            {
+                self.outbox.push(News::Failed(error.to_string()));
             }
         }
         let limit_changed = config.max_prefixes != self.config.max_prefixes;
@@ -426,10 +431,7 @@ impl Task {
     fn act(&mut self) {
         while let Some(action) = self.session.poll_action() {
             match action {
-                Action::Connect => {
-                    let config = Arc::clone(&self.config);
-                    self.dialling = Some(Box::pin(async move { socket::dial(&config).await }));
-                }
+                Action::Connect => self.dial(),
                 Action::Send(direction, message) => self.send(direction, &message),
                 Action::Close(direction) => self.close(direction),
                 Action::SetCodec(direction, codec) => {
@@ -454,7 +456,19 @@ impl Task {
         }
     }
 
+    /// Dials the next endpoint; after a session, the best again.
+    fn dial(&mut self) {
+        let config = Arc::clone(&self.config);
+        let endpoints = config.all_endpoints();
+        let dialled = || endpoints.iter().filter(|endpoint| endpoint.dialled);
+        let turn = self.dialled.checked_rem(dialled().count()).unwrap_or_default();
+        let Some(&endpoint) = dialled().nth(turn).or(endpoints.first()) else { return };
+        self.dialled = self.dialled.wrapping_add(1);
+        self.dialling = Some(Box::pin(async move { socket::dial(&config, endpoint).await }));
+    }
+
     fn established(&mut self, negotiated: Negotiated) {
+        self.dialled = 0;
         let direction = negotiated.direction;
         let negotiated = Arc::new(negotiated);
         let (transmit, chunks) = mpsc::channel(TRANSMIT_CHUNKS);

@@ -20,7 +20,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::error::SpeakerError;
-use crate::settings::{PeerConfig, Secret, Ttl};
+use crate::settings::{Endpoint, PeerConfig, Secret, Ttl};
 use option::{
     IpMinTtl, IpTos, IpTtl, Ipv6MinHopCount, Ipv6TrafficClass, Ipv6UnicastHops, Md5Key, TcpMd5,
 };
@@ -111,27 +111,30 @@ fn first_free_port() -> u16 {
         .unwrap_or(1024)
 }
 
-/// Dials a peer: from its configured address, with its key and TTL in force from the first SYN.
-pub(crate) async fn dial(peer: &PeerConfig) -> Result<TcpStream, SocketError> {
-    let socket = open(peer.address)?;
+/// Dials a peer at one of its addresses: from ours that belongs to it, with its key and TTL in
+/// force from the first SYN.
+pub(crate) async fn dial(peer: &PeerConfig, at: Endpoint) -> Result<TcpStream, SocketError> {
+    let Endpoint { address, local, ttl, .. } = at;
+    let socket = open(address)?;
     if let Some(password) = &peer.password {
-        set_key(&socket, peer.address, password)?;
+        set_key(&socket, address, password)?;
     }
-    apply_ttl(&socket, peer.address, peer.ttl)?;
-    prepare(&socket, peer.address)?;
-    if let Some(local) = peer.local_address {
+    apply_ttl(&socket, address, ttl)?;
+    prepare(&socket, address)?;
+    if let Some(local) = local {
         socket
             .bind(&SocketAddr::new(local, 0).into())
             .map_err(|_| SocketError::LocalAddress(local))?;
     }
     let socket = TcpSocket::from_std_stream(socket.into());
-    Ok(socket.connect(SocketAddr::new(peer.address, peer.port)).await?)
+    Ok(socket.connect(SocketAddr::new(address, peer.port)).await?)
 }
 
 /// Gives an accepted connection what a dialled one has. Its key came with the listening socket.
 pub(crate) fn adopt(stream: &TcpStream, peer: &PeerConfig) -> Result<(), SocketError> {
-    apply_ttl(stream, peer.address, peer.ttl)?;
-    prepare(&SockRef::from(stream), peer.address)
+    let source = stream.peer_addr()?.ip();
+    apply_ttl(stream, source, peer.ttl_towards(source))?;
+    prepare(&SockRef::from(stream), source)
 }
 
 fn prepare(socket: &Socket, peer: IpAddr) -> Result<(), SocketError> {

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use twill_bgp::proto::rib::policy::{Match, Policy, PrefixRange, PrefixSet, Rule, Then};
 use twill_bgp::proto::session::State;
 use twill_bgp::proto::types::HoldTime;
-use twill_bgp::{MaxPrefixes, Notice, Outcome, RouteQuery, RouteSelection, Secret, Ttl};
+use twill_bgp::{Endpoint, MaxPrefixes, Notice, Outcome, RouteQuery, RouteSelection, Secret, Ttl};
 
 fn outcomes(changes: &[twill_bgp::PeerChange]) -> Vec<(&str, &Outcome)> {
     changes.iter().map(|change| (change.name.as_str(), &change.outcome)).collect()
@@ -231,4 +231,77 @@ async fn a_refused_peer_leaves_the_set_as_it_was() {
     let changes = a.handle.set_peers(vec![a.peer(&b).ttl(Ttl::Hops(0))]).await.unwrap();
     assert!(matches!(&changes[0].outcome, Outcome::Refused(why) if why.contains("TTL")));
     assert_eq!(a.status("node-2").await.state, State::Established);
+}
+
+fn endpoint(number: u8, local: u8, dialled: bool) -> Endpoint {
+    let (address, local) = (address(number), Some(address(local)));
+    Endpoint { address, local, ttl: Ttl::Hops(1), dialled }
+}
+
+/// The first address of a peer answers nobody, the second does: it is dialled there, and its
+/// connections from there are its own, though the other side knows only the first.
+#[tokio::test]
+async fn a_peer_of_several_addresses_is_met_at_any_of_them() {
+    let (a, b) = (node(1, 64512).await, node(2, 64512).await);
+    a.announce("10.244.1.0/24").await;
+    let several = |dialled| vec![endpoint(99, 1, dialled), endpoint(2, 1, dialled)];
+    let known_as_99 = |dialled| {
+        let peer = a.peer(&b).endpoints(several(dialled));
+        twill_bgp::PeerConfig { address: address(99), ..peer }
+    };
+    b.handle.set_peers(vec![b.peer(&a).passive()]).await.unwrap();
+    a.handle.set_peers(vec![known_as_99(true)]).await.unwrap();
+    let up = a.reaches("node-2", State::Established).await;
+    assert_eq!(up.remote.unwrap().ip(), address(2));
+
+    // It is passive here now, and is called from the second address.
+    a.handle.set_peers(vec![known_as_99(true).passive()]).await.unwrap();
+    b.handle.set_peers(vec![b.peer(&a)]).await.unwrap();
+    b.handle.reset("node-1", false).await.unwrap();
+    let up = a
+        .shows("node-2", "the session from the second address", |status| {
+            status.flaps == 1 && status.state == State::Established
+        })
+        .await;
+    assert_eq!(up.remote.unwrap().ip(), address(2));
+
+    // Its session's address is listed no more: it ends, and nobody else's does.
+    let mut gone = known_as_99(true);
+    gone.endpoints.truncate(1);
+    let changes = a.handle.set_peers(vec![gone]).await.unwrap();
+    let [(_, Outcome::Bounced(keys))] = &outcomes(&changes)[..] else { panic!("{changes:?}") };
+    assert!(keys.contains(&"endpoints"), "{keys:?}");
+    a.shows("node-2", "the lost session", |status| status.flaps == 2).await;
+    let refused = a.handle.refused_connections();
+    b.handle.retry_now(None).await.unwrap();
+    let dialled_in_vain = async {
+        while a.handle.refused_connections() == refused {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, dialled_in_vain).await.unwrap();
+}
+
+/// With a password, each address needs its key on the listening sockets.
+#[tokio::test]
+async fn every_address_of_a_peer_has_its_key() {
+    let (a, b) = (node(1, 64512).await, node(2, 64512).await);
+    let secret = || Secret::new("correct horse");
+    let config = a.peer(&b).endpoints(vec![endpoint(98, 1, false), endpoint(2, 1, false)]);
+    let config = twill_bgp::PeerConfig { address: address(98), ..config }.passive();
+    a.handle.set_peers(vec![config.clone().password(secret())]).await.unwrap();
+    b.handle.set_peers(vec![b.peer(&a).password(secret())]).await.unwrap();
+    let status = a.status("node-2").await;
+    if status.last_error.is_some_and(|(_, why)| why.contains("CONFIG_TCP_MD5SIG")) {
+        println!("SKIPPED: this kernel has no TCP MD5");
+        return;
+    }
+    a.reaches("node-2", State::Established).await;
+    // Without it on both sides they meet again: no key has stayed at either address.
+    a.handle.set_peers(vec![config]).await.unwrap();
+    b.handle.set_peers(vec![b.peer(&a)]).await.unwrap();
+    a.shows("node-2", "the session without a password", |status| {
+        status.flaps > 0 && status.state == State::Established
+    })
+    .await;
 }
