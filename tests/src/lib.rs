@@ -13,6 +13,7 @@
 //! left behind. Nothing in here waits for a time to pass: [`lab::wait`] asks for a state until it
 //! is there, and when it does not come, the lab prints what each host believed.
 
+pub mod apiserver;
 pub mod cluster;
 pub mod lab;
 pub mod node;

@@ -16,7 +16,21 @@ pub fn missing(part: &str) -> Option<String> {
         "gobgp" => Gobgp::unavailable(),
         "openbgpd" => Openbgpd::unavailable(),
         "exabgp" => Exabgp::unavailable(),
+        "kubectl" => installed("kubectl", "kubernetes-client"),
         other => Some(format!("nobody knows how to look for {other}")),
+    }
+}
+
+/// Why a program of a package cannot be run.
+fn installed(program: &str, package: &str) -> Option<String> {
+    let found = std::process::Command::new(program)
+        .arg("--help")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status();
+    match found {
+        Ok(status) if status.success() => None,
+        _ => Some(format!("`{program}` is not installed (package {package})")),
     }
 }
 
