@@ -1,7 +1,7 @@
 //! Values held against each other: names and addresses that are unique, pod CIDRs that are
 //! disjoint, a next hop for every prefix; then the snapshot.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -24,6 +24,8 @@ pub(super) struct Whole<'a> {
     pub(super) mesh: MeshEntry<'a>,
     /// Those that could be read, each with its entry.
     pub(super) peers: Vec<Sited<'a, OutsidePeer>>,
+    /// Names that policies match on.
+    pub(super) mentioned: Vec<Sited<'a, String>>,
     pub(super) announce: Vec<SitedPrefix<'a>>,
     pub(super) dataplane: Dataplane,
     pub(super) cni: Cni,
@@ -42,6 +44,7 @@ pub(super) fn check(mut whole: Whole<'_>) -> Option<Snapshot> {
         check_node(node, &claims);
     }
     check_peers(&whole.peers, &claims);
+    check_mentioned(&whole.mentioned, &nodes, &whole.peers);
     check_announcements(&whole.announce, &nodes, &claims, &whole.mesh);
     check_mode(&nodes, &whole.mesh);
     check_families(&nodes);
@@ -217,6 +220,22 @@ fn check_peers(peers: &[Sited<'_, OutsidePeer>], claims: &Claims) {
                 "its address {} lies within {owner}: peers live outside of pod CIDRs",
                 peer.value.address
             ));
+        }
+    }
+}
+
+/// A policy that matches on a name which nobody has would never hold.
+fn check_mentioned(
+    mentioned: &[Sited<'_, String>],
+    nodes: &[NodeEntry<'_>],
+    peers: &[Sited<'_, OutsidePeer>],
+) {
+    let nodes = nodes.iter().skip(1).map(|node| node.name.as_str());
+    let known: HashSet<&str> =
+        nodes.chain(peers.iter().map(|peer| peer.value.name.as_str())).collect();
+    for Sited { value: name, field } in mentioned {
+        if !known.contains(name.as_str()) {
+            field.wrong(format!("no other node and no peer is called {name}"));
         }
     }
 }

@@ -14,6 +14,7 @@ mod file;
 mod host;
 mod mesh;
 mod peer;
+mod policy;
 mod problem;
 mod read;
 mod secret;
@@ -149,10 +150,13 @@ fn top(
         Some(field) => field.section(|section| mesh::read(section, environment, secret_files)),
         None => mesh::MeshEntry::default(),
     };
+    let mut mentioned = Vec::new();
     let peers = section.get("peers").map(|field| {
         field.list_of("routers", |peer| {
             let peer = peer.clone();
-            peer.section(|section| peer::read(section, asn, environment, secret_files))
+            peer.section(|section| {
+                peer::read(section, asn, environment, secret_files, &mut mentioned)
+            })
         })
     });
     let announce = section.get("announce").map(|field| {
@@ -173,6 +177,7 @@ fn top(
         listen_port: listen_port?,
         mesh,
         peers: peers.unwrap_or_default(),
+        mentioned,
         announce: announce.unwrap_or_default(),
         dataplane: dataplane?,
         cni: cni?,

@@ -3,19 +3,22 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use twill_bgp::Ttl;
 use twill_bgp::proto::types::{Asn, Families, Family, HoldTime};
-use twill_bgp::{MaxPrefixes, Ttl};
 
-use super::read::{Field, Section};
-use super::{DEFAULT_PORT, Environment, asn, mesh, or, port, secret, values};
-use crate::source::{ExportRules, ImportRules, OutsidePeer};
+use super::read::{Field, Section, Sited};
+use super::{DEFAULT_PORT, Environment, asn, or, policy, port, secret, values};
+use crate::source::OutsidePeer;
+use crate::source::policy::{ExportRules, ImportRules, PolicyRule, RuleAction};
 
 /// `own`: our AS, where it could be read.
-pub(super) fn read(
-    section: &mut Section<'_>,
+/// `mentioned`: gathers the names that its rules match on.
+pub(super) fn read<'a>(
+    section: &mut Section<'a>,
     own: Option<Asn>,
     environment: &Environment<'_>,
     secret_files: &mut Vec<PathBuf>,
+    mentioned: &mut Vec<Sited<'a, String>>,
 ) -> Option<OutsidePeer> {
     let name = section.need("name", "how the peer is called here");
     let address = section.need("address", "the peer's address");
@@ -43,22 +46,14 @@ pub(super) fn read(
         field.parse("a hold time", values::hold_time)
     });
     let families = or(section.get("families"), Families::ALL, families);
+    let mut rules = policy::Reader { internal, mentioned };
     let import = match section.get("import") {
-        Some(field) => field.section(import),
-        None => {
-            Some(ImportRules { accept_by_default: false, prefixes: Vec::new(), max_prefixes: None })
-        }
+        Some(field) => field.section(|section| rules.import(section)),
+        None => Some(ImportRules::default()),
     };
     let export = match section.get("export") {
-        Some(field) => field.section(export),
-        None => Some(ExportRules {
-            accept_by_default: false,
-            pod_cidrs: false,
-            prefixes: Vec::new(),
-            communities: Vec::new(),
-            prepend: 0,
-            med: None,
-        }),
+        Some(field) => field.section(|section| rules.export(section)),
+        None => Some(ExportRules::default()),
     };
     if let (Some(name), Some(import), Some(export)) = (&name, &import, &export) {
         doubts(section, name, import, export);
@@ -84,11 +79,13 @@ pub(super) fn read(
 
 /// RFC 8212 asks that this be told.
 fn doubts(section: &Section<'_>, name: &str, import: &ImportRules, export: &ExportRules) {
-    if !import.accept_by_default && import.prefixes.is_empty() {
+    let accepts = |rules: &[PolicyRule]| rules.iter().any(|rule| rule.action == RuleAction::Accept);
+    if !import.accept_by_default && import.prefixes.is_empty() && !accepts(&import.rules) {
         let why = format!("nothing is taken from {name} (RFC 8212): list import.prefixes");
         section.field.doubt(why);
     }
-    if !export.accept_by_default && !export.pod_cidrs && export.prefixes.is_empty() {
+    let listed = export.pod_cidrs || !export.prefixes.is_empty();
+    if !export.accept_by_default && !listed && !accepts(&export.rules) {
         let why = format!("nothing is announced to {name} (RFC 8212): list export.prefixes");
         section.field.doubt(why);
     }
@@ -125,52 +122,4 @@ fn families(field: &Field<'_>) -> Option<Families> {
         return None;
     }
     (read.len() == count).then(|| read.into_iter().collect())
-}
-
-fn accept_by_default(section: &mut Section<'_>) -> Option<bool> {
-    or(section.get("default"), false, |field| field.choice(&[("reject", false), ("accept", true)]))
-}
-
-fn import(section: &mut Section<'_>) -> Option<ImportRules> {
-    let accept_by_default = accept_by_default(section);
-    let prefixes = section.get("prefixes").map(|field| mesh::ranges(&field)).unwrap_or_default();
-    let max_prefixes = or(section.get("maxPrefixes"), None, |field| {
-        let limit = field.number(1..=u32::MAX)?;
-        Some(Some(MaxPrefixes { limit, restart_after: None }))
-    });
-    Some(ImportRules {
-        accept_by_default: accept_by_default?,
-        prefixes,
-        max_prefixes: max_prefixes?,
-    })
-}
-
-fn export(section: &mut Section<'_>) -> Option<ExportRules> {
-    let accept_by_default = accept_by_default(section);
-    let mut pod_cidrs = false;
-    let mut prefixes = Vec::new();
-    let listed = section.get("prefixes").map(|field| field.list("prefix ranges or podCIDRs"));
-    for item in listed.unwrap_or_default() {
-        if item.scalar() == Some("podCIDRs") {
-            pod_cidrs = true;
-        } else {
-            prefixes.extend(item.parse("a prefix range or podCIDRs", values::prefix_range));
-        }
-    }
-    let communities = section
-        .get("communities")
-        .map(|field| field.list_of("communities", |item| item.parse("a community", str::parse)));
-    let number =
-        |field: &Field<'_>| field.number(0..=255).and_then(|number| u8::try_from(number).ok());
-    let prepend = or(section.get("prepend"), 0, number);
-    let med = or(section.get("med"), None, |field| field.number(0..=u32::MAX).map(Some));
-    let communities = communities.unwrap_or_default();
-    Some(ExportRules {
-        accept_by_default: accept_by_default?,
-        pod_cidrs,
-        prefixes,
-        communities: communities.into_iter().map(|community| community.value).collect(),
-        prepend: prepend?,
-        med: med?,
-    })
 }

@@ -176,6 +176,19 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// Whether the value is a list, or nothing where one may stand.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.node.value, Value::List(_) | Value::Null)
+    }
+
+    /// The values of a list; a scalar is a list of itself.
+    pub(super) fn one_or_list(&self, expected: &str) -> Vec<Field<'a>> {
+        match self.scalar() {
+            Some(_) => vec![self.clone()],
+            None => self.list(expected),
+        }
+    }
+
     /// The values of a list that could be read, each with its place.
     pub(super) fn list_of<T>(
         &self,

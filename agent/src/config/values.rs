@@ -64,6 +64,14 @@ pub(super) fn prefix_range(text: &str) -> Result<PrefixRange, String> {
     Ok(PrefixRange { prefix, ge: shortest, le: longest })
 }
 
+/// `10.0.0.254`, or `10.0.0.0/24` for all addresses in it.
+pub(super) fn address_or_prefix(text: &str) -> Result<Prefix, String> {
+    match text.parse::<IpAddr>() {
+        Ok(address) => Ok(Prefix::host(address)),
+        Err(_) => text.parse().map_err(|error| format!("{error}")),
+    }
+}
+
 /// An address that another host can send packets to: a next hop, or a peer.
 pub(super) fn host_address(text: &str) -> Result<IpAddr, String> {
     let address: IpAddr = text.parse().map_err(|_| {

@@ -9,7 +9,8 @@ use twill_bgp::proto::types::{Community, Prefix};
 
 use super::answer::Failure;
 use super::api::AnnounceOptions;
-use crate::source::{ExportRules, MeshMode, Snapshot};
+use crate::desired::policy::Policies;
+use crate::source::{MeshMode, Snapshot};
 
 /// Never routed between hosts: "this network", loopback, link-local, multicast, reserved.
 const UNROUTABLE: [&str; 9] = [
@@ -90,7 +91,8 @@ pub(super) fn configured(snapshot: &Snapshot, prefix: Prefix) -> bool {
 }
 
 /// What should be known about an announcement that is allowed.
-pub(super) fn notes(snapshot: &Snapshot, prefix: Prefix) -> Vec<String> {
+pub(super) fn notes(snapshot: &Snapshot, announcement: &Announcement) -> Vec<String> {
+    let prefix = announcement.prefix;
     let mut notes = Vec::new();
     if configured(snapshot, prefix) {
         notes.push("the configuration announces it already; this one goes before it".to_owned());
@@ -109,13 +111,15 @@ pub(super) fn notes(snapshot: &Snapshot, prefix: Prefix) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let sent = |rules: &ExportRules| {
-        rules.accept_by_default || (own && rules.pod_cidrs) || admits(&rules.prefixes)
-    };
+    let policies = Policies::new(snapshot);
+    let route = announcement.attributes();
     let not_sent: Vec<&str> = snapshot
         .peers
         .values()
-        .filter(|peer| !sent(&peer.export))
+        .filter(|peer| {
+            let export = policies.export_to_outside(peer, peer.asn == snapshot.node.asn);
+            export.refuses_own(prefix, &route, snapshot.node.asn).is_some()
+        })
         .map(|peer| peer.name.as_str())
         .collect();
     if !not_sent.is_empty() {

@@ -255,9 +255,10 @@ async fn announce(
     };
     let snapshot = shared.backend.snapshot();
     let route = announcements::check(&snapshot, prefix, &options)?;
+    let notes = announcements::notes(&snapshot, &route);
     shared.backend.speaker.announce(route).await?;
     let done = format!("{prefix} is announced until the agent restarts");
-    Ok(success(&Done { done, notes: announcements::notes(&snapshot, prefix) }))
+    Ok(success(&Done { done, notes }))
 }
 
 async fn withdraw(

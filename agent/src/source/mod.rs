@@ -2,6 +2,7 @@
 //! compared with the one before by value.
 
 pub mod file;
+pub mod policy;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -9,8 +10,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use twill_bgp::proto::rib::policy::PrefixRange;
-use twill_bgp::proto::types::{Asn, ClusterId, Community, Families, HoldTime, Prefix, RouterId};
-use twill_bgp::{MaxPrefixes, Secret, Ttl};
+use twill_bgp::proto::types::{Asn, ClusterId, Families, HoldTime, Prefix, RouterId};
+use twill_bgp::{Secret, Ttl};
+
+use self::policy::{ExportRules, ImportRules};
 
 /// All that the agent acts upon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,34 +121,6 @@ pub struct OutsidePeer {
     pub import: ImportRules,
     /// What it is sent.
     pub export: ExportRules,
-}
-
-/// What an outside router may send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImportRules {
-    /// Where no prefix matches.
-    pub accept_by_default: bool,
-    /// What is accepted.
-    pub prefixes: Vec<PrefixRange>,
-    /// Limit.
-    pub max_prefixes: Option<MaxPrefixes>,
-}
-
-/// What an outside router is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportRules {
-    /// Where nothing matches.
-    pub accept_by_default: bool,
-    /// `podCIDRs`: this node's own pod CIDRs.
-    pub pod_cidrs: bool,
-    /// Further prefixes.
-    pub prefixes: Vec<PrefixRange>,
-    /// Added.
-    pub communities: Vec<Community>,
-    /// Our AS in front this many times more.
-    pub prepend: u8,
-    /// MED.
-    pub med: Option<u32>,
 }
 
 /// The host's part.

@@ -8,7 +8,8 @@ use twill_bgp_proto::rib::PeerKind;
 use twill_bgp_proto::rib::policy::Policy;
 use twill_bgp_proto::session::{Passive, RoleOffer};
 use twill_bgp_proto::types::{
-    Asn, ClusterId, Community, Families, HoldTime, LargeCommunity, NextHop, Prefix, RouterId,
+    Asn, Attributes, ClusterId, Community, Families, Family, HoldTime, LargeCommunity, NextHop,
+    Prefix, RouterId,
 };
 
 use crate::socket::KEY_MAXIMUM;
@@ -539,6 +540,24 @@ impl Announcement {
     pub fn next_hop(mut self, next_hop: NextHop) -> Announcement {
         self.next_hop = Some(next_hop);
         self
+    }
+
+    /// The path attributes of the route. Communities are a set: sorted, each once. Without a next
+    /// hop, the unspecified address, which stands for our address towards each peer.
+    pub fn attributes(&self) -> Attributes {
+        let our_address = || match self.prefix.family() {
+            Family::Ipv4Unicast => NextHop::V4(Ipv4Addr::UNSPECIFIED),
+            Family::Ipv6Unicast => NextHop::V6 { global: Ipv6Addr::UNSPECIFIED, link_local: None },
+        };
+        let communities: BTreeSet<_> = self.communities.iter().copied().collect();
+        let large_communities: BTreeSet<_> = self.large_communities.iter().copied().collect();
+        Attributes {
+            local_pref: self.local_pref,
+            med: self.med,
+            communities: communities.into_iter().collect(),
+            large_communities: large_communities.into_iter().collect(),
+            ..Attributes::originated(self.next_hop.unwrap_or_else(our_address))
+        }
     }
 }
 

@@ -3,6 +3,12 @@
 //! In go the nodes and the outside routers; out come policies that share all that is common to
 //! them, so that a mesh of a thousand nodes costs a thousand small policies and one table of
 //! claims. The rules' names are what an operator reads beside a refused route.
+//!
+//! The operator's own rules (`import.rules`, `export.rules`) and the short form (`prefixes`,
+//! `default` and so on) become rules of one list: first, on import, what nobody outside may
+//! announce; then the operator's, in order; then the short form.
+
+mod rules;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,6 +20,7 @@ use twill_bgp::proto::rib::policy::{
 };
 use twill_bgp::proto::types::Prefix;
 
+use self::rules::Compiler;
 use crate::source::{NodeView, OutsidePeer, Snapshot};
 
 /// What the policies of one snapshot share.
@@ -28,6 +35,7 @@ pub struct Policies {
     /// Made when a reflector is among the peers: a rule per node.
     any_node: Arc<Policy>,
     own_pod_cidrs: PrefixSet,
+    rules: Compiler,
 }
 
 /// What nodes may pass on from outside routers.
@@ -55,6 +63,7 @@ impl Policies {
             mesh_export: Arc::new(mesh_export(snapshot, &transit)),
             any_node: Arc::new(Policy::reject_all("no reflector is configured")),
             own_pod_cidrs: PrefixSet::exact(snapshot.node.pod_cidrs.iter().copied()),
+            rules: Compiler::new(snapshot),
             transit,
         };
         if snapshot.nodes.values().any(|node| node.reflector.is_some()) {
@@ -126,8 +135,8 @@ impl Policies {
         Arc::clone(&self.mesh_export)
     }
 
-    /// What an outside router may send: the configured prefixes (RFC 8212), and never what is, or
-    /// lies within, a pod CIDR or a node's address. Less specific prefixes, such as a default
+    /// What an outside router may send: what its rules accept, and the configured prefixes
+    /// (RFC 8212), and never what is, or lies within, a pod CIDR or a node's address. Less specific prefixes, such as a default
     /// route, harm nobody: the longest prefix wins.
     pub fn import_from_outside(&self, peer: &OutsidePeer) -> Arc<Policy> {
         let name = &peer.name;
@@ -146,10 +155,17 @@ impl Policies {
         } else {
             reject(format!("not in import.prefixes of {name} (RFC 8212)"), Vec::new())
         };
-        Arc::new(Policy { rules: vec![taken, listed], otherwise })
+        // Whatever the operator's rules accept, it comes after what nobody may announce.
+        let mut rules = vec![taken];
+        rules.extend(self.rules.compile(&peer.import.rules, name, false));
+        if !peer.import.prefixes.is_empty() {
+            rules.push(listed);
+        }
+        Arc::new(Policy { rules, otherwise })
     }
 
-    /// What an outside router is sent: the configured prefixes (RFC 8212), changed as configured.
+    /// What an outside router is sent: what its rules accept, and the configured prefixes
+    /// (RFC 8212), changed as configured.
     pub fn export_to_outside(&self, peer: &OutsidePeer, internal: bool) -> Arc<Policy> {
         let name = &peer.name;
         let export = &peer.export;
@@ -167,7 +183,7 @@ impl Policies {
         if export.med.is_some() {
             sets.push(Set::Med(export.med));
         }
-        let mut rules = Vec::new();
+        let mut rules = self.rules.compile(&export.rules, name, internal);
         if export.pod_cidrs {
             let when =
                 vec![Match::Source(Source::Local), Match::PrefixIn(self.own_pod_cidrs.clone())];

@@ -1,6 +1,8 @@
 //! What the policies let through, asked of a RIB as a speaker asks it: who sends, what, by which
 //! next hop; and what becomes of it.
 
+mod rules;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

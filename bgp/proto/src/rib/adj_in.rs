@@ -56,10 +56,7 @@ impl Rib {
         let attributes = received(reach.attributes, &peer.info);
         let last_choice = is_last_choice(&attributes, &peer.info);
         let Some(family) = reach.prefixes.first().map(|prefix| prefix.family()) else { return };
-        let setting = Setting {
-            asn: peer.info.local_asn(self.ours.asn),
-            next_hop: Local::of(&peer.info).next_hop(family),
-        };
+        let setting = setting(&peer.info, family);
 
         let id = self.attrs.intern(attributes);
         let attributes = self.attrs.get(id).clone();
@@ -148,10 +145,7 @@ impl Rib {
                 continue;
             };
             let import = peer.info.import.clone();
-            let setting = Setting {
-                asn: peer.info.local_asn(self.ours.asn),
-                next_hop: Local::of(&peer.info).next_hop(prefix.family()),
-            };
+            let setting = setting(&peer.info, prefix.family());
             let learned = peer.learned(key);
             let attributes = self.attrs.get(path.received).clone();
             let mut judge = Judge::new(&import, &attributes, learned, setting);
@@ -183,7 +177,7 @@ impl Rib {
         else {
             return "the peer is gone".into();
         };
-        let setting = Setting { asn: self.ours.asn, next_hop: None };
+        let setting = setting(&peer.info, prefix.family());
         let attributes = self.attrs.get(path.received);
         let mut judge = Judge::new(&peer.info.import, attributes, peer.learned(key), setting);
         match judge.verdict(prefix) {
@@ -224,6 +218,11 @@ impl Changed {
             rib.attrs.release(id);
         }
     }
+}
+
+/// What rules that judge this peer's routes change them by.
+fn setting(peer: &RibPeer, family: Family) -> Setting {
+    Setting { asn: peer.asn, next_hop: Local::of(peer).next_hop(family) }
 }
 
 /// What a peer may say: LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST count only within the AS

@@ -65,6 +65,11 @@ impl AsPath {
         self.segments.iter().any(|segment| segment.asns.contains(&asn))
     }
 
+    /// Every AS of the path, nearest first; those of a set in the order they came in.
+    pub fn iter(&self) -> impl Iterator<Item = Asn> {
+        self.segments.iter().flat_map(|segment| segment.asns.iter().copied())
+    }
+
     /// The neighbouring AS: the first of a leading sequence. `None` for an empty path and for
     /// one that begins with a set.
     pub fn first(&self) -> Option<Asn> {

@@ -1,35 +1,12 @@
 //! Routes of our own: the configured set, and those made at run time, which go first.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use twill_bgp_proto::types::{Attributes, Family, NextHop, Prefix};
+use twill_bgp_proto::types::Prefix;
 
 use super::Core;
 use crate::settings::Announcement;
-
-/// What the RIB takes for our own address towards each peer.
-fn our_address(prefix: Prefix) -> NextHop {
-    match prefix.family() {
-        Family::Ipv4Unicast => NextHop::V4(Ipv4Addr::UNSPECIFIED),
-        Family::Ipv6Unicast => NextHop::V6 { global: Ipv6Addr::UNSPECIFIED, link_local: None },
-    }
-}
-
-/// The path attributes of a route of our own. Communities are a set: sorted, each once.
-fn attributes(route: &Announcement) -> Attributes {
-    let next_hop = route.next_hop.unwrap_or_else(|| our_address(route.prefix));
-    let communities: BTreeSet<_> = route.communities.iter().copied().collect();
-    let large_communities: BTreeSet<_> = route.large_communities.iter().copied().collect();
-    Attributes {
-        local_pref: route.local_pref,
-        med: route.med,
-        communities: communities.into_iter().collect(),
-        large_communities: large_communities.into_iter().collect(),
-        ..Attributes::originated(next_hop)
-    }
-}
 
 impl Core {
     /// See [`crate::Handle::set_announcements`].
@@ -70,7 +47,7 @@ impl Core {
     fn originate(&mut self, prefix: Prefix) {
         self.received = Instant::now();
         match self.at_run_time.get(&prefix).or_else(|| self.configured.get(&prefix)) {
-            Some(route) => self.rib.announce(prefix, attributes(route)),
+            Some(route) => self.rib.announce(prefix, route.attributes()),
             None => self.rib.withdraw(prefix),
         }
     }

@@ -18,7 +18,7 @@ pub(in crate::rib) enum Learned {
 /// What the changes of a rule need to know beside the route.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::rib) struct Setting {
-    /// What is prepended.
+    /// What is prepended: our AS on export, the peer's on import.
     pub(in crate::rib) asn: Asn,
     /// Next hop self; without one, a rule that asks for it leaves the next hop alone.
     pub(in crate::rib) next_hop: Option<NextHop>,
@@ -211,22 +211,34 @@ fn matches_prefix(condition: &Match, prefix: Prefix) -> bool {
 }
 
 fn matches_route(condition: &Match, attributes: &Attributes, learned: Learned) -> bool {
+    let path = &attributes.as_path;
     match condition {
         Match::NextHopIn(addresses) => addresses.contains(&attributes.next_hop.address()),
-        Match::NeighborAs(asn) => attributes.as_path.first() == Some(*asn),
-        Match::AsPathContains(asn) => attributes.as_path.contains(*asn),
-        Match::AsPathEmpty => attributes.as_path.segments.is_empty(),
+        Match::NextHopWithin(set) => set.admits(Prefix::host(attributes.next_hop.address())),
+        Match::NeighborAs(set) => path.first().is_some_and(|asn| set.contains(asn)),
+        Match::AsPathContains(set) => path.iter().any(|asn| set.contains(asn)),
+        Match::OriginatedBy(set) => path.origin().is_some_and(|asn| set.contains(asn)),
+        Match::AsPathEmpty => path.segments.is_empty(),
+        Match::AsPathLength(hops) => {
+            u32::try_from(path.hops()).is_ok_and(|length| hops.contains(&length))
+        }
         Match::Communities(all) => {
-            all.iter().all(|community| attributes.communities.contains(community))
+            let present = &attributes.communities;
+            all.iter().all(|form| present.iter().any(|community| form.matches(*community)))
         }
         Match::LargeCommunities(all) => {
-            all.iter().all(|community| attributes.large_communities.contains(community))
+            let present = &attributes.large_communities;
+            all.iter().all(|form| present.iter().any(|community| form.matches(*community)))
         }
         Match::Origin(origin) => attributes.origin == *origin,
         Match::Source(source) => matches_source(*source, learned),
         Match::FromPeer(addresses) => match learned {
             Learned::Here => false,
             Learned::From { address, .. } => addresses.contains(&address),
+        },
+        Match::FromPeerWithin(set) => match learned {
+            Learned::Here => false,
+            Learned::From { address, .. } => set.admits(Prefix::host(address)),
         },
         Match::Not(inner) => !matches_route(inner, attributes, learned),
         Match::PrefixIn(_) | Match::Overlaps(_) => false,
@@ -253,7 +265,16 @@ fn change(attributes: &mut Attributes, sets: &[Set], setting: Setting, touched: 
             }
             Set::AddCommunities(added) => add(&mut attributes.communities, added),
             Set::AddLargeCommunities(added) => add(&mut attributes.large_communities, added),
-            Set::ClearCommunities => attributes.communities = Box::default(),
+            Set::RemoveCommunities(forms) => {
+                remove(&mut attributes.communities, |community| {
+                    forms.iter().any(|form| form.matches(community))
+                });
+            }
+            Set::RemoveLargeCommunities(forms) => {
+                remove(&mut attributes.large_communities, |community| {
+                    forms.iter().any(|form| form.matches(community))
+                });
+            }
             Set::Prepend(times) => {
                 attributes.as_path = attributes.as_path.prepend(setting.asn, usize::from(*times));
             }
@@ -271,4 +292,10 @@ fn add<T: Copy + Ord>(list: &mut Box<[T]>, added: &[T]) {
     all.sort_unstable();
     all.dedup();
     *list = all.into();
+}
+
+fn remove<T: Copy>(list: &mut Box<[T]>, goes: impl Fn(T) -> bool) {
+    if list.iter().any(|entry| goes(*entry)) {
+        *list = list.iter().copied().filter(|entry| !goes(*entry)).collect();
+    }
 }

@@ -4,19 +4,22 @@
 //! prefixes: what does not depend on the prefix is asked once.
 
 mod judge;
+mod pattern;
 mod set;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 pub(super) use judge::{Judge, Learned, Setting, Touched, Verdict};
+pub use pattern::{AsnRange, AsnSet, CommunityPattern, LargeCommunityPattern};
 pub use set::PrefixSet;
 
 use super::Claims;
-use crate::types::{Asn, Community, LargeCommunity, Origin, Prefix};
+use crate::types::{Asn, Attributes, Community, LargeCommunity, Origin, Prefix};
 
 /// Prefixes of a set, each with the lengths it admits: `192.0.2.0/24 le 32`, `10.0.0.0/8 ge 16 le 24`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,22 +53,31 @@ pub enum Match {
     Overlaps(PrefixSet),
     /// The next hop is one of these.
     NextHopIn(Arc<BTreeSet<IpAddr>>),
-    /// The path begins with this AS.
-    NeighborAs(Asn),
-    /// The AS stands somewhere in the path.
-    AsPathContains(Asn),
+    /// The next hop lies within one of the prefixes.
+    NextHopWithin(PrefixSet),
+    /// The path begins with one of these.
+    NeighborAs(AsnSet),
+    /// One of these stands somewhere in the path.
+    AsPathContains(AsnSet),
+    /// The path ends with one of these: who originated the route. Never a path that ends with a
+    /// set, whose originator is not told.
+    OriginatedBy(AsnSet),
     /// The path has no hop.
     AsPathEmpty,
-    /// All of them are present.
-    Communities(Arc<[Community]>),
-    /// All of them are present.
-    LargeCommunities(Arc<[LargeCommunity]>),
+    /// The path has so many hops, as the decision process counts them.
+    AsPathLength(RangeInclusive<u32>),
+    /// Of each form one is present.
+    Communities(Arc<[CommunityPattern]>),
+    /// Of each form one is present.
+    LargeCommunities(Arc<[LargeCommunityPattern]>),
     /// The origin is this.
     Origin(Origin),
     /// Learned from a peer of this kind, or our own.
     Source(Source),
     /// Learned from a peer of one of these addresses.
     FromPeer(Arc<BTreeSet<IpAddr>>),
+    /// Learned from a peer whose address lies within one of the prefixes.
+    FromPeerWithin(PrefixSet),
     /// Does not hold.
     Not(Box<Match>),
 }
@@ -94,10 +106,12 @@ pub enum Set {
     AddCommunities(Arc<[Community]>),
     /// Adds large communities.
     AddLargeCommunities(Arc<[LargeCommunity]>),
-    /// Removes all communities.
-    ClearCommunities,
-    /// Puts our AS in front this many times more; towards external peers it stands there once
-    /// without.
+    /// Removes communities of any of these forms.
+    RemoveCommunities(Arc<[CommunityPattern]>),
+    /// Removes large communities of any of these forms.
+    RemoveLargeCommunities(Arc<[LargeCommunityPattern]>),
+    /// On export, puts our AS in front this many times more; towards external peers it stands
+    /// there once without. On import, the peer's AS: ours would be a loop to whoever is sent it.
     Prepend(u8),
     /// Our own address towards the peer, as export does for external peers without being told.
     NextHopSelf,
@@ -147,6 +161,16 @@ impl Policy {
     /// Refuses everything; `name` is the reason shown (RFC 8212 where nothing was configured).
     pub fn reject_all(name: &str) -> Policy {
         Policy::otherwise(name, Then::Reject)
+    }
+
+    /// The rule that refuses a route of our own; `None` where it is accepted. For whoever asks
+    /// before announcing; the RIB asks in the same way.
+    pub fn refuses_own(&self, prefix: Prefix, route: &Attributes, ours: Asn) -> Option<Arc<str>> {
+        let setting = Setting { asn: ours, next_hop: None };
+        match Judge::new(self, route, Learned::Here, setting).verdict(prefix) {
+            Verdict::Accept(_) => None,
+            Verdict::Reject(rule) => Some(Arc::clone(rule)),
+        }
     }
 
     fn otherwise(name: &str, then: Then) -> Policy {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::rib::{Claims, PeerKey, PeerKind};
-use crate::types::{Attributes, NextHop};
+use crate::types::NextHop;
 
 const EXTERNAL: Learned = Learned::From {
     key: PeerKey(7),
@@ -52,9 +52,17 @@ fn judged(policy: &Policy, learned: Learned, prefix: &str) -> Result<Attributes,
 #[test]
 fn every_condition_holds_where_it_should() {
     let is = |texts: &[&str]| Arc::new(texts.iter().map(|text| address(text)).collect());
-    let asn = |asn| Asn::new(asn).unwrap();
-    let large = |local2| -> Arc<[LargeCommunity]> {
-        Arc::new([LargeCommunity { global: 1, local1: 2, local2 }])
+    let asn = |asn| AsnSet::from(Asn::new(asn).unwrap());
+    let asns = |text: &str| -> AsnSet { text.split(' ').map(|one| one.parse().unwrap()).collect() };
+    let form = |text: &str| -> Arc<[CommunityPattern]> {
+        text.split(' ').map(|one| one.parse().unwrap()).collect()
+    };
+    let large = |local2| -> Arc<[LargeCommunityPattern]> {
+        Arc::new([LargeCommunity { global: 1, local1: 2, local2 }.into()])
+    };
+    let within = |text: &str, le| {
+        let prefix: Prefix = text.parse().unwrap();
+        PrefixSet::new([PrefixRange { prefix, ge: prefix.len(), le }])
     };
     let cases = [
         (Match::PrefixIn(prefixes(&["10.1.0.0/16"])), true),
@@ -68,9 +76,20 @@ fn every_condition_holds_where_it_should() {
         (Match::NeighborAs(asn(65001)), false),
         (Match::AsPathContains(asn(65001)), true),
         (Match::AsPathContains(asn(65002)), false),
+        (Match::AsPathContains(asns("1 65001-65009")), true),
+        (Match::AsPathContains(asns("6500 65002-65009")), false),
+        (Match::OriginatedBy(asn(65001)), true),
+        (Match::OriginatedBy(asn(65000)), false),
         (Match::AsPathEmpty, false),
-        (Match::Communities(Arc::new([Community(200), Community(100)])), true),
-        (Match::Communities(Arc::new([Community(100), Community(300)])), false),
+        (Match::AsPathLength(2..=2), true),
+        (Match::AsPathLength(3..=u32::MAX), false),
+        (Match::AsPathLength(0..=1), false),
+        (Match::Communities(Arc::new([Community(200).into(), Community(100).into()])), true),
+        (Match::Communities(Arc::new([Community(100).into(), Community(300).into()])), false),
+        (Match::Communities(form("0:*")), true),
+        (Match::Communities(form("0:* 1:*")), false),
+        (Match::NextHopWithin(within("192.0.2.0/24", 32)), true),
+        (Match::NextHopWithin(within("192.0.3.0/24", 32)), false),
         (Match::LargeCommunities(large(3)), true),
         (Match::LargeCommunities(large(4)), false),
         (Match::Origin(Origin::Igp), true),
@@ -82,6 +101,8 @@ fn every_condition_holds_where_it_should() {
         (Match::Source(Source::Peer(PeerKey(8))), false),
         (Match::FromPeer(is(&["192.0.2.7"])), true),
         (Match::FromPeer(is(&["192.0.2.8"])), false),
+        (Match::FromPeerWithin(within("192.0.2.0/24", 32)), true),
+        (Match::FromPeerWithin(within("192.0.2.8/29", 32)), false),
     ];
     for (condition, holds) in cases {
         let negated = Match::Not(Box::new(condition.clone()));
@@ -112,7 +133,7 @@ fn changes_apply_in_order() {
     let sets = vec![
         Set::LocalPref(300),
         Set::Med(Some(5)),
-        Set::ClearCommunities,
+        Set::RemoveCommunities(Arc::new([CommunityPattern::ANY])),
         Set::AddCommunities(Arc::new([Community(9), Community(3), Community(9)])),
         Set::AddLargeCommunities(Arc::new([LargeCommunity { global: 0, local1: 0, local2: 0 }])),
         Set::Prepend(2),
@@ -128,15 +149,53 @@ fn changes_apply_in_order() {
 }
 
 #[test]
+fn only_what_is_of_the_form_is_removed() {
+    let sets = vec![
+        Set::RemoveCommunities(Arc::new([Community(100).into()])),
+        Set::RemoveLargeCommunities(Arc::new(["1:*:*".parse().unwrap()])),
+    ];
+    let policy = policy(vec![rule("it", vec![], Then::Accept(sets))]);
+    let after = judged(&policy, EXTERNAL, "10.0.0.0/8").unwrap();
+    assert_eq!(*after.communities, [Community(200)]);
+    assert!(after.large_communities.is_empty());
+}
+
+/// A set at the end of a path does not tell who originated the route.
+#[test]
+fn a_set_hides_the_originator() {
+    let asn = |number| Asn::new(number).unwrap();
+    let set = crate::types::Segment {
+        kind: crate::types::SegmentKind::Set,
+        asns: Box::new([asn(65001), asn(65002)]),
+    };
+    let mut path = crate::types::AsPath::sequence([asn(65000)]);
+    path.segments = path.segments.iter().cloned().chain([set]).collect();
+    let mut route = route();
+    route.as_path = path;
+    for (when, holds) in [
+        (Match::OriginatedBy(asn(65002).into()), false),
+        (Match::OriginatedBy(asn(65000).into()), false),
+        (Match::AsPathContains(asn(65002).into()), true),
+        (Match::AsPathLength(2..=2), true),
+    ] {
+        let policy = policy(vec![rule("it", vec![when.clone()], Then::Accept(vec![]))]);
+        let mut judge = Judge::new(&policy, &route, EXTERNAL, setting());
+        let verdict = judge.verdict("10.0.0.0/8".parse().unwrap());
+        assert_eq!(matches!(verdict, Verdict::Accept(_)), holds, "{when:?}");
+    }
+}
+
+#[test]
 fn a_later_rule_sees_what_an_earlier_one_changed() {
     let mark: Arc<[Community]> = Arc::new([Community(7)]);
+    let marked: Arc<[CommunityPattern]> = Arc::new([Community(7).into()]);
     let policy = policy(vec![
         rule(
             "mark",
             vec![Match::PrefixIn(prefixes(&["10.0.0.0/8"]))],
-            Then::Continue(vec![Set::AddCommunities(mark.clone())]),
+            Then::Continue(vec![Set::AddCommunities(mark)]),
         ),
-        rule("marked", vec![Match::Communities(mark)], Then::Accept(vec![Set::LocalPref(7)])),
+        rule("marked", vec![Match::Communities(marked)], Then::Accept(vec![Set::LocalPref(7)])),
     ]);
     let route = route();
     let mut judge = Judge::new(&policy, &route, EXTERNAL, setting());
@@ -146,6 +205,20 @@ fn a_later_rule_sees_what_an_earlier_one_changed() {
     assert_eq!(judge.apply(&applied).0.local_pref, Some(7));
     let other = judge.verdict("11.0.0.0/8".parse().unwrap());
     assert_eq!(other, Verdict::Reject(&Arc::from("nothing matched")));
+}
+
+#[test]
+fn our_own_routes_can_be_asked_about() {
+    let policy = policy(vec![rule(
+        "ours",
+        vec![Match::Source(Source::Local), Match::PrefixIn(prefixes(&["10.0.0.0/8"]))],
+        Then::Accept(vec![Set::NextHopSelf]),
+    )]);
+    let asked = |prefix: &str| {
+        policy.refuses_own(prefix.parse().unwrap(), &route(), Asn::new(64512).unwrap())
+    };
+    assert_eq!(asked("10.0.0.0/8"), None);
+    assert_eq!(asked("10.0.0.0/9").as_deref(), Some("nothing matched"));
 }
 
 #[test]
@@ -191,7 +264,7 @@ fn rules_beyond_what_is_remembered_still_count() {
         (0..100).map(|_| rule("never", vec![Match::AsPathEmpty], Then::Reject)).collect();
     rules.push(rule(
         "last",
-        vec![Match::NeighborAs(Asn::new(65000).unwrap())],
+        vec![Match::NeighborAs(Asn::new(65000).unwrap().into())],
         Then::Accept(vec![]),
     ));
     assert!(judged(&policy(rules), EXTERNAL, "10.0.0.0/8").is_ok());
