@@ -36,8 +36,8 @@ use crate::desired::cni::NETWORK;
 use crate::kernel;
 use crate::reconcile::cni::CniOwner;
 use crate::reconcile::leases::LeaseSweep;
-use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport};
-use crate::reconcile::{host, keep, ndp};
+use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport, MasqueradeReport};
+use crate::reconcile::{host, keep, masquerade, ndp};
 use crate::source::Snapshot;
 use crate::source::file::FileSource;
 
@@ -64,6 +64,7 @@ pub async fn run(options: Options) -> Result<(), StartError> {
     let snapshot = Arc::clone(&source.snapshots().borrow());
     let report = source.reports();
     start::check_capabilities(&snapshot)?;
+    start::check_masquerade(&snapshot)?;
     let socket = ControlSocket::bind(&options.socket)?;
     let http = match snapshot.http {
         Some(address) => Some(HttpListener::bind(address).await?),
@@ -81,9 +82,6 @@ fn tell(report: &ConfigReport) {
     for warning in &report.warnings {
         tracing::warn!("{warning}");
     }
-    tracing::info!(
-        "pod traffic that leaves the cluster keeps its pod's address: masquerade is not built yet"
-    );
 }
 
 struct Agent {
@@ -148,6 +146,12 @@ impl Agent {
             let inputs = ndp::Inputs { snapshot: in_force.subscribe(), fib: fib.subscribe() };
             move || ndp::run(inputs.clone())
         }));
+        let (filter, filter_report) = watch::channel(Arc::<MasqueradeReport>::default());
+        tasks.spawn(keep("masquerade", {
+            let inputs =
+                masquerade::Inputs { snapshot: in_force.subscribe(), fib: fib.subscribe() };
+            move || masquerade::run(inputs.clone(), filter.clone())
+        }));
         let owner = CniOwner::new(
             in_force.subscribe(),
             fib.subscribe(),
@@ -164,6 +168,7 @@ impl Agent {
             fib: fib.subscribe(),
             host: hosts.subscribe(),
             cni: cni_report.clone(),
+            masquerade: filter_report,
             kernel,
             installs,
             started: Instant::now(),

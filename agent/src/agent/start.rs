@@ -6,7 +6,9 @@ use std::io;
 use twill_bgp::SpeakerError;
 
 use crate::control::ControlError;
+use crate::desired::masquerade::Masquerade;
 use crate::kernel::KernelError;
+use crate::kernel::nft::Filter;
 use crate::source::Snapshot;
 use crate::source::file::OpenError;
 
@@ -32,6 +34,13 @@ pub enum StartError {
          of the container), or set dataplane.install: false to speak BGP only"
     )]
     NetAdmin,
+    /// The packet filter lacks what masquerade needs.
+    #[error(
+        "dataplane.masquerade: {0}; use a kernel with nf_tables, NAT and masquerade (nft_nat, \
+         nft_masq), or set dataplane.masquerade: false, and pods keep their addresses wherever \
+         they go"
+    )]
+    Masquerade(KernelError),
     /// No signal handler could be installed.
     #[error("cannot listen for signals: {0}")]
     Signal(io::Error),
@@ -51,6 +60,14 @@ pub(super) fn check_capabilities(snapshot: &Snapshot) -> Result<(), StartError> 
         Some(set) if set & (1 << CAP_NET_ADMIN) == 0 => Err(StartError::NetAdmin),
         _ => Ok(()),
     }
+}
+
+/// Whether this kernel can masquerade, where that is asked for.
+pub(super) fn check_masquerade(snapshot: &Snapshot) -> Result<(), StartError> {
+    if Masquerade::new(snapshot, []).is_none() {
+        return Ok(());
+    }
+    Filter::open().and_then(|mut filter| filter.check()).map_err(StartError::Masquerade)
 }
 
 fn effective(status: &str) -> Option<u64> {

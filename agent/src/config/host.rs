@@ -22,6 +22,8 @@ pub(super) fn dataplane(field: Option<Field<'_>>) -> Option<Dataplane> {
             install: true,
             bridge: "twill0".to_owned(),
             proxy_arp: true,
+            masquerade: true,
+            masquerade_exempt: Vec::new(),
             mtu: None,
             table: MAIN_TABLE,
             metric: OURS,
@@ -50,12 +52,9 @@ fn read_dataplane(section: &mut Section<'_>) -> Option<Dataplane> {
         }
         built.then_some(true)
     });
-    let masquerade = or(section.get("masquerade"), false, |field| {
-        let wanted = field.flag()?;
-        if wanted {
-            not_built(field, "false");
-        }
-        (!wanted).then_some(false)
+    let masquerade = or(section.get("masquerade"), true, Field::flag);
+    let masquerade_exempt = section.get("masqueradeExempt").map(|field| {
+        field.list_of("prefixes", |item| item.parse("a prefix", values::routable_prefix))
     });
     let mtu = or(section.get("mtu"), None, |field| match field.scalar() {
         Some("auto") => Some(None),
@@ -69,11 +68,16 @@ fn read_dataplane(section: &mut Section<'_>) -> Option<Dataplane> {
     let metric = or(section.get("metric"), OURS, |field| field.number(1..=u32::MAX));
     let protocol = or(section.get("routeProtocol"), OUR_PROTOCOL, protocol);
     overlay?;
-    masquerade?;
     Some(Dataplane {
         install: install?,
         bridge: bridge?,
         proxy_arp: proxy_arp?,
+        masquerade: masquerade?,
+        masquerade_exempt: masquerade_exempt
+            .unwrap_or_default()
+            .into_iter()
+            .map(|prefix| prefix.value)
+            .collect(),
         mtu: mtu?,
         table: table?,
         metric: metric?,

@@ -112,7 +112,7 @@ peers:
     import: {default: reject, prefixes: [0.0.0.0/0, 192.0.2.0/24 le 32], maxPrefixes: 1000}
     export: {default: accept, prefixes: [podCIDRs, 203.0.113.0/24], communities: [64512:100], prepend: 2, med: 50}
 announce: [203.0.113.7/32]
-dataplane: {install: false, bridge: br9, proxyArp: none, overlay: never, masquerade: false, mtu: 1400, table: 100, metric: 20, routeProtocol: 200}
+dataplane: {install: false, bridge: br9, proxyArp: none, overlay: never, masquerade: false, masqueradeExempt: [172.16.0.0/12], mtu: 1400, table: 100, metric: 20, routeProtocol: 200}
 cni: {confFile: /tmp/10-twill.conflist, binDir: /tmp/bin, write: false}
 http: '[::1]:9000'
 ";
@@ -240,7 +240,8 @@ fn each_mistake_is_one_line_with_place_and_remedy() {
         ("dataplane: {overlay: always}".into(), "3:22: dataplane.overlay: `always` is not built yet in this version: use never"),
         ("dataplane: {proxyArp: lan}".into(), "dataplane.proxyArp: `lan` is not built yet in this version: use pods or none"),
         ("dataplane: {proxyArp: both}".into(), "`both` is not built yet"),
-        ("dataplane: {masquerade: true}".into(), "dataplane.masquerade: `true` is not built yet in this version: use false"),
+        ("dataplane: {masquerade: perhaps}".into(), "dataplane.masquerade: expected true or false, found `perhaps`"),
+        ("dataplane: {masqueradeExempt: [10.0.0.1/8]}".into(), "dataplane.masqueradeExempt[0]: `10.0.0.1/8` is not a prefix: host bits are set: did you mean 10.0.0.0/8?"),
         ("dataplane: {routeProtocol: 186}".into(), "protocol 186 marks the routes of FRR"),
         ("dataplane: {routeProtocol: 256}".into(), "expected a number from 1 to 255"),
         ("dataplane: {table: 255}".into(), "the kernel's own"),

@@ -41,6 +41,8 @@ pub struct Status {
     pub sync_seconds: f64,
     /// Whether the CNI file is in place: pods may be scheduled here.
     pub cni_written: bool,
+    /// Whether pods leave the cluster under this node's address.
+    pub masquerading: bool,
     /// What the agent changed on this host, `name: old -> new`.
     pub host_changes: Vec<String>,
 }

@@ -7,7 +7,9 @@ use tokio::sync::{broadcast, watch};
 
 use super::Speaker;
 use super::metrics::InstallTimes;
-use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport, KernelNotice};
+use crate::reconcile::report::{
+    CniReport, ConfigReport, FibReport, HostReport, KernelNotice, MasqueradeReport,
+};
 use crate::source::Snapshot;
 
 /// What the agent gives to [`super::run`].
@@ -25,6 +27,8 @@ pub struct Backend {
     pub host: watch::Receiver<Arc<HostReport>>,
     /// The CNI file.
     pub cni: watch::Receiver<Arc<CniReport>>,
+    /// The packet filter.
+    pub masquerade: watch::Receiver<Arc<MasqueradeReport>>,
     /// What happens to the kernel's routes; each listener subscribes for itself.
     pub kernel: broadcast::Sender<KernelNotice>,
     /// How long routes took into the kernel, told by the owner of the routes.
@@ -54,6 +58,11 @@ impl Backend {
     /// The CNI file, as it is now.
     pub(super) fn cni(&self) -> Arc<CniReport> {
         self.cni.borrow().clone()
+    }
+
+    /// The packet filter, as it is now.
+    pub(super) fn masquerade(&self) -> Arc<MasqueradeReport> {
+        self.masquerade.borrow().clone()
     }
 
     /// How the newest configuration was taken.

@@ -128,6 +128,7 @@ impl Shared {
             host: &backend.host(),
             config: &backend.config(),
             cni: &backend.cni(),
+            masquerade: &backend.masquerade(),
             control: self.problem.borrow().clone(),
             uptime: backend.started.elapsed(),
             version: backend.version,

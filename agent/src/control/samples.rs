@@ -9,7 +9,7 @@ use super::testing::{
     address, entry, established, fib as healthy_fib, fib_route, moment, peer, snapshot, table,
 };
 use super::{api, explain, status, timestamp, view};
-use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport};
+use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport, MasqueradeReport};
 
 /// Three hours and five minutes after everything came up.
 fn now() -> SystemTime {
@@ -29,6 +29,7 @@ fn status_of(
         host,
         config,
         cni: &CniReport { written: host.ready, problem: None },
+        masquerade: &MasqueradeReport { active: host.ready, problems: Vec::new() },
         control: None,
         uptime: Duration::from_secs(11_105),
         version: "0.1.0",

@@ -6,7 +6,7 @@ use twill_bgp::PeerStatus;
 use twill_bgp::proto::session::State;
 
 use super::{api, timestamp, view};
-use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport};
+use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport, MasqueradeReport};
 use crate::source::Snapshot;
 
 /// Of the errors of sessions, how many are shown.
@@ -23,6 +23,7 @@ pub(super) struct Parts<'a> {
     pub(super) host: &'a HostReport,
     pub(super) config: &'a ConfigReport,
     pub(super) cni: &'a CniReport,
+    pub(super) masquerade: &'a MasqueradeReport,
     /// Of control itself: an HTTP address that is taken.
     pub(super) control: Option<String>,
     pub(super) uptime: Duration,
@@ -61,6 +62,7 @@ pub(super) fn status(parts: &Parts<'_>) -> api::Status {
         synced_at: fib.synced_at.map(timestamp::format),
         sync_seconds: fib.last_sync.as_secs_f64(),
         cni_written: cni.written,
+        masquerading: parts.masquerade.active,
         host_changes: host.changed.clone(),
     }
 }
@@ -87,6 +89,7 @@ fn problems(parts: &Parts<'_>) -> Vec<String> {
     problems.extend(config.problems.iter().cloned());
     problems.extend(control.clone());
     problems.extend(host.problems.iter().cloned());
+    problems.extend(parts.masquerade.problems.iter().cloned());
     problems.extend(fib.problems.iter().cloned());
     let told = problems.clone();
     let missing = fib.missing.iter().map(|route| match &route.reason {

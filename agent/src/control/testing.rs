@@ -409,6 +409,7 @@ impl Rig {
             fib: fibs,
             host: hosts,
             cni: cnis,
+            masquerade: watch::channel(Arc::default()).1,
             kernel: kernel.clone(),
             installs: installs.clone(),
             started: Instant::now(),

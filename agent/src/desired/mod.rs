@@ -3,6 +3,7 @@
 pub mod announcements;
 pub mod cni;
 pub mod host;
+pub mod masquerade;
 pub mod policy;
 pub mod routes;
 pub mod speaker;

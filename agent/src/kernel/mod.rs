@@ -9,6 +9,7 @@
 mod error;
 pub mod host;
 mod message;
+pub mod nft;
 pub mod routes;
 pub mod settings;
 mod socket;

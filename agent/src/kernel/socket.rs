@@ -1,10 +1,12 @@
 //! One netlink socket for requests.
 //!
 //! Requests are collected and sent together; only the last asks for an acknowledgement, and the
-//! kernel answers every one that fails by itself. rtnetlink works a send off before it returns,
-//! and a dump while it is read, so nothing here ever waits for a peer: no call is `async`.
+//! kernel answers every one that fails by itself. rtnetlink and nfnetlink work a send off before
+//! it returns, and a dump while it is read, so nothing here ever waits for a peer: no call is
+//! `async`.
 
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
+use netlink_sys::{Socket, SocketAddr};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -26,7 +28,8 @@ const NLM_F_CAPPED: u16 = 0x100;
 const NLM_F_ACK_TLVS: u16 = 0x200;
 const NLMSGERR_ATTR_MSG: u16 = 1;
 
-/// A socket for requests to rtnetlink, in the network namespace of the thread that opened it.
+/// A socket for requests to rtnetlink, or to nfnetlink ([`super::nft`]), in the network namespace
+/// of the thread that opened it.
 #[derive(Debug)]
 pub struct Netlink {
     socket: Socket,
@@ -64,10 +67,19 @@ pub(super) fn size_buffer(socket: &Socket, octets: usize) -> Result<(), KernelEr
 }
 
 impl Netlink {
-    /// Opens a socket. Needs no privilege; changing anything needs CAP_NET_ADMIN.
+    /// Opens a socket to rtnetlink. Needs no privilege; changing anything needs CAP_NET_ADMIN.
     pub fn open() -> Result<Netlink, KernelError> {
+        Netlink::with_protocol(NETLINK_ROUTE)
+    }
+
+    /// Opens a socket to nfnetlink, where all and also listing needs CAP_NET_ADMIN.
+    pub(super) fn open_netfilter() -> Result<Netlink, KernelError> {
+        Netlink::with_protocol(NETLINK_NETFILTER)
+    }
+
+    fn with_protocol(protocol: isize) -> Result<Netlink, KernelError> {
         let failed = |what| move |source| KernelError::Socket { what, source };
-        let mut socket = Socket::new(NETLINK_ROUTE).map_err(failed("cannot open a socket"))?;
+        let mut socket = Socket::new(protocol).map_err(failed("cannot open a socket"))?;
         let address = socket.bind_auto().map_err(failed("cannot bind a socket"))?;
         socket.set_non_blocking(true).map_err(failed("cannot make a socket non-blocking"))?;
         size_buffer(&socket, RECEIVE_BUFFER)?;
@@ -103,15 +115,29 @@ impl Netlink {
     /// Where the batch as a whole could not be sent, or answers were lost: then nothing is known
     /// of its requests, and the objects must be listed again.
     pub fn commit(&mut self) -> Result<Vec<Failure>, KernelError> {
+        self.commit_then(|_| {})
+    }
+
+    /// The same, with `trail` sent behind what was collected, of which no answer is expected.
+    pub(super) fn commit_then(
+        &mut self,
+        trail: impl FnOnce(&mut Netlink),
+    ) -> Result<Vec<Failure>, KernelError> {
         let mut failures = Vec::new();
         let count = self.out.count();
         if count == 0 {
             return Ok(failures);
         }
         self.out.acknowledge_last();
+        trail(self);
         let result = self.send().and_then(|()| {
             loop {
-                self.receive()?;
+                match self.receive() {
+                    // nfnetlink answers the beginning of a batch that it refuses as a whole, and
+                    // nothing after it.
+                    Err(KernelError::Lost) if !failures.is_empty() => return Ok(()),
+                    received => received?,
+                }
                 for message in messages(&self.datagram) {
                     let Some(index) = self.out.index(message.sequence) else { continue };
                     if let (NLMSG_ERROR, Some(refusal)) = (message.kind, refusal(&message)) {

@@ -40,6 +40,14 @@ pub(crate) fn ip(arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Runs `nft` in this thread's namespace.
+pub(crate) fn nft(arguments: &str) -> String {
+    let output = Command::new("nft").args(arguments.split_whitespace()).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "nft {arguments}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// A pair of interfaces that are up: `name`, and its far end, whose name ends in `-far`.
 pub(crate) fn link(name: &str, addresses: &[&str]) {
     ip(&format!("link add {name} type veth peer name {name}-far"));

@@ -173,7 +173,7 @@ const RTM_DELNETCONF: u16 = 81;
 
 /// A filter that drops messages whose `nlmsg_pid`, at octet 12, is `port`. The filter's load
 /// reads big-endian; the field is in the host's order.
-fn all_but(port: u32) -> [SockFilter; 4] {
+pub(super) fn all_but(port: u32) -> [SockFilter; 4] {
     let code = |parts: [u32; 3]| parts.iter().fold(0, |code, part| code | *part as u16);
     let load = code([libc::BPF_LD, libc::BPF_W, libc::BPF_ABS]);
     let equal = code([libc::BPF_JMP, libc::BPF_JEQ, libc::BPF_K]);

@@ -4,6 +4,7 @@ pub mod cni;
 mod fight;
 pub mod host;
 pub mod leases;
+pub mod masquerade;
 pub mod ndp;
 pub mod report;
 pub mod routes;

@@ -80,6 +80,16 @@ pub struct HostReport {
     pub changed: Vec<String>,
 }
 
+/// The packet filter as the owner of the masquerade table sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MasqueradeReport {
+    /// Pods leave the cluster under this node's address.
+    pub active: bool,
+    /// Why they do not, though they should, and what else in the packet filter stands in the way
+    /// of pods; each with its remedy.
+    pub problems: Vec<String>,
+}
+
 /// The CNI file as its owner sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CniReport {

@@ -132,6 +132,10 @@ pub struct Dataplane {
     pub bridge: String,
     /// Proxy ARP and NDP towards pods, on the bridge.
     pub proxy_arp: bool,
+    /// Whether pods leave the cluster under this node's address.
+    pub masquerade: bool,
+    /// Destinations where they keep their own, beside pods, nodes and learned prefixes.
+    pub masquerade_exempt: Vec<Prefix>,
     /// `None`: the smallest MTU of the interfaces that hold our addresses.
     pub mtu: Option<u32>,
     /// Table id; 254 is main.
