@@ -34,6 +34,9 @@ enum Command {
     /// Part of `speaker`: plays all peers of a daemon
     #[command(hide = true)]
     Player(speaker::player::Options),
+    /// Part of `speaker`: writes routes into the kernel and removes them, with nothing else to do
+    #[command(hide = true)]
+    Writer(speaker::writer::Options),
     /// Part of `convergence`: a BGP speaker that announces one prefix at a time
     #[command(hide = true)]
     Sender(sender::Options),
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Cni(options) => cni::run(&options),
         Command::Speaker(options) => speaker::run(options),
         Command::Player(options) => speaker::player::run(options),
+        Command::Writer(options) => speaker::writer::run(&options),
         Command::Sender(options) => sender::run(&options),
         Command::Watcher(options) => watcher::run(&options),
     };

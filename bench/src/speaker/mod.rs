@@ -12,13 +12,16 @@
 //! | d | one prefix in, one out, on an idle speaker |
 //! | e | one peer's 200,000 routes into the kernel, and out again |
 //! | mesh | a member of a full mesh of 100 nodes, two prefixes each, routes in the kernel |
+//! | storm | the same, where all nodes dial at the same moment and announce at once |
 //! | slow | ten receivers, one of which does not read for a while in which all prefixes change |
+//! | overlap | ten external peers announce the same table each, an eleventh receives |
 //!
 //! Receivers check each prefix, its AS path and its next hop. Rounds of the daemons alternate, so
 //! that what disturbs the machine disturbs each alike; the figure shown is the median round.
 
 mod daemon;
 mod index;
+mod mrt;
 pub(crate) mod player;
 mod receiver;
 mod report;
@@ -26,6 +29,7 @@ mod scenario;
 mod session;
 mod table;
 mod usage;
+pub(crate) mod writer;
 
 use std::path::PathBuf;
 
@@ -43,10 +47,11 @@ pub(crate) struct Options {
     /// Which daemons; those that are not installed are left out.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Daemon::ALL)]
     daemon: Vec<Daemon>,
-    /// Prefixes of the table in a, b and slow.
+    /// Prefixes of the table in a, b, slow and overlap; e takes a fifth.
     #[arg(long, default_value_t = 1_000_000)]
     prefixes: usize,
-    /// The routes of this MRT file instead of a table that is made up.
+    /// The routes of this file instead of a table that is made up: MRT, or UPDATE messages one
+    /// after the other; not compressed. Not in c, mesh and storm.
     #[arg(long)]
     mrt: Option<PathBuf>,
     /// IPv6 prefixes, over IPv6.
@@ -55,7 +60,7 @@ pub(crate) struct Options {
     /// Clients of the reflector in c.
     #[arg(long, default_value_t = 200)]
     clients: usize,
-    /// Nodes of the mesh.
+    /// Nodes of the mesh and the storm.
     #[arg(long, default_value_t = 100)]
     nodes: usize,
     /// Seconds in which the slow receiver does not read.

@@ -3,11 +3,12 @@
 
 use std::io::{self, BufRead, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver as Lines, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use bytes::Bytes;
 use clap::Args;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::time::{ClockId, clock_gettime};
@@ -37,6 +38,12 @@ pub(crate) struct Options {
     ipv6: bool,
     #[arg(long)]
     mrt: Option<PathBuf>,
+    /// Every sender announces the whole table.
+    #[arg(long)]
+    overlap: bool,
+    /// All dial at the same moment, and announce as soon as they are heard.
+    #[arg(long)]
+    at_once: bool,
     /// Seconds that a command may take.
     #[arg(long, default_value_t = 300)]
     within: u64,
@@ -50,6 +57,12 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 
 /// The pause before each single change, in which the daemon comes to rest.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// How long a peer dials before it gives up.
+const DIALLING: Duration = Duration::from_secs(30);
+
+/// Octets of stack of a thread that dials.
+const STACK: usize = 256 * 1024;
 
 /// What a command came to.
 #[derive(Default, Serialize, Deserialize)]
@@ -92,15 +105,16 @@ pub(super) fn asn(peer: usize, ibgp: bool) -> Result<Asn> {
     Asn::new(if ibgp { DAEMON_ASN } else { own }).context("AS 0")
 }
 
-/// The table that a scenario is played with.
+/// The table that a scenario is played with: within an AS that of nodes, else a whole one.
 pub(super) fn table(
     prefixes: usize,
     senders: usize,
-    ipv6: bool,
-    mrt: Option<&PathBuf>,
+    (ibgp, ipv6): (bool, bool),
+    mrt: Option<&Path>,
 ) -> Result<Table> {
     match mrt {
-        Some(file) => Table::mrt(file, prefixes, senders, ipv6),
+        _ if ibgp => Table::nodes(prefixes, senders, ipv6),
+        Some(file) => Table::file(file, prefixes, senders, ipv6),
         None => Table::generated(prefixes, senders, ipv6),
     }
 }
@@ -119,7 +133,9 @@ struct Player {
 impl Player {
     fn new(options: Options) -> Result<Player> {
         let ibgp = options.ibgp;
-        let table = table(options.prefixes, options.senders, options.ipv6, options.mrt.as_ref())?;
+        let shares = if options.overlap { 1 } else { options.senders };
+        let kind = (ibgp, options.ipv6);
+        let table = table(options.prefixes, shares, kind, options.mrt.as_deref())?;
         let daemon = daemon(options.ipv6);
         let mut senders = Vec::new();
         for peer in 0..options.senders {
@@ -127,7 +143,7 @@ impl Player {
             senders.push((asn, address(peer, options.ipv6)));
         }
         let prepended = if ibgp { None } else { Asn::new(DAEMON_ASN) };
-        let expected = Expected::new(table, senders, prepended, daemon);
+        let expected = Expected::new(table, senders, prepended, daemon, options.overlap);
         let silent = options.peers.saturating_sub(options.receivers);
         let receivers = (0..options.peers)
             .map(|peer| (peer >= silent).then(|| Receiver::new(peer, &expected.table)))
@@ -138,18 +154,22 @@ impl Player {
         Ok(Player { options, sessions, receivers, expected, epoll, buffer, spoke: Instant::now() })
     }
 
+    fn hello(&self, peer: usize) -> Result<Hello> {
+        Ok(Hello {
+            daemon: daemon(self.options.ipv6),
+            own: address(peer, self.options.ipv6),
+            asn: asn(peer, self.options.ibgp)?,
+            router_id: RouterId::new(Ipv4Addr::from(0x0a01_0000 + u32::try_from(peer)? + 1))
+                .context("the router id is 0")?,
+            ibgp: self.options.ibgp,
+        })
+    }
+
     /// Opens one session after the other: a daemon's listening queue may be short.
     fn connect(&mut self) -> Result<()> {
         for peer in 0..self.options.peers {
-            let number = u32::try_from(peer)? + 1;
-            let hello = Hello {
-                daemon: daemon(self.options.ipv6),
-                own: address(peer, self.options.ipv6),
-                asn: asn(peer, self.options.ibgp)?,
-                router_id: RouterId::new(Ipv4Addr::from(0x0a01_0000 + number)).context("0")?,
-                ibgp: self.options.ibgp,
-            };
-            let deadline = Instant::now() + Duration::from_secs(30);
+            let hello = self.hello(peer)?;
+            let deadline = Instant::now() + DIALLING;
             let session = loop {
                 match Session::open(&hello) {
                     Ok(session) => break session,
@@ -160,11 +180,42 @@ impl Player {
                     Err(_) => self.pump(Some(Duration::from_millis(100)))?,
                 }
             };
-            let event = EpollEvent::new(EpollFlags::EPOLLIN, peer as u64);
-            self.epoll.add(session.fd(), event)?;
-            self.sessions.push(session);
+            self.take(session)?;
             self.pump(Some(Duration::ZERO))?;
         }
+        Ok(())
+    }
+
+    /// Opens all sessions at the same moment, a thread for each; what is to be announced follows
+    /// as soon as the daemon has answered.
+    fn connect_at_once(&mut self) -> Result<()> {
+        let peers = 0..self.options.peers;
+        let hellos = peers.clone().map(|peer| self.hello(peer)).collect::<Result<Vec<_>>>()?;
+        let first = Some(Version::First);
+        let messages = peers.map(|peer| self.messages(peer, first)).collect::<Result<Vec<_>>>()?;
+        let sessions = std::thread::scope(|scope| {
+            let open = |(hello, messages)| {
+                let task = move || -> Result<Session> {
+                    let mut session = insist(hello)?;
+                    session.send(messages);
+                    session.write()?;
+                    Ok(session)
+                };
+                std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, task)
+            };
+            let threads: Vec<_> = hellos.iter().zip(messages).map(open).collect();
+            let join = |thread: io::Result<std::thread::ScopedJoinHandle<'_, Result<Session>>>| {
+                thread?.join().map_err(|_| anyhow!("a dialling thread panicked"))?
+            };
+            threads.into_iter().map(join).collect::<Result<Vec<Session>>>()
+        })?;
+        sessions.into_iter().try_for_each(|session| self.take(session))
+    }
+
+    fn take(&mut self, session: Session) -> Result<()> {
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, self.sessions.len() as u64);
+        self.epoll.add(session.fd(), event)?;
+        self.sessions.push(session);
         Ok(())
     }
 
@@ -234,21 +285,25 @@ impl Player {
         }
     }
 
+    /// What a peer says to announce, or withdraw, what is its.
+    fn messages(&self, peer: usize, version: Option<Version>) -> Result<Bytes> {
+        let codec = Session::codec(self.options.ibgp);
+        let table = &self.expected.table;
+        if peer >= self.options.senders {
+            return Ok(Bytes::new());
+        }
+        let owner = if self.options.overlap { 0 } else { peer };
+        let Some(version) = version else { return Ok(table.withdrawals(owner, &codec)) };
+        let own = address(peer, self.options.ipv6);
+        let asn = if self.options.ibgp { None } else { Some(asn(peer, false)?) };
+        table.announcements(owner, asn, own, version, &codec)
+    }
+
     /// All senders announce, or withdraw, what is theirs.
     fn all(&mut self, version: Option<Version>) -> Result<Answer> {
-        let mut messages = Vec::new();
-        for peer in 0..self.options.senders {
-            let codec = &self.sessions[peer].codec;
-            let table = &self.expected.table;
-            messages.push(match version {
-                Some(version) => {
-                    let own = address(peer, self.options.ipv6);
-                    let asn = if self.options.ibgp { None } else { Some(asn(peer, false)?) };
-                    table.announcements(peer, asn, own, version, codec)?
-                }
-                None => table.withdrawals(peer, codec),
-            });
-        }
+        let senders = 0..self.options.senders;
+        let messages =
+            senders.map(|peer| self.messages(peer, version)).collect::<Result<Vec<_>>>()?;
         let (began, begin) = (monotonic()?, Instant::now());
         for (peer, messages) in messages.into_iter().enumerate() {
             self.sessions[peer].send(messages);
@@ -263,12 +318,8 @@ impl Player {
     /// Announces and withdraws the whole table of the first sender `count` times, a pause before
     /// each: with a table of one prefix, single changes.
     fn single(&mut self, count: usize) -> Result<Answer> {
-        let codec = self.sessions[0].codec;
-        let own = address(0, self.options.ipv6);
-        let table = &self.expected.table;
-        let asn = if self.options.ibgp { None } else { Some(asn(0, false)?) };
-        let announce = table.announcements(0, asn, own, Version::First, &codec)?;
-        let withdraw = table.withdrawals(0, &codec);
+        let announce = self.messages(0, Some(Version::First))?;
+        let withdraw = self.messages(0, None)?;
         let mut each = Vec::new();
         for _ in 0..count {
             for (version, message) in [(Some(Version::First), &announce), (None, &withdraw)] {
@@ -320,6 +371,17 @@ impl Player {
     }
 }
 
+/// Dials until there is a session.
+fn insist(hello: &Hello) -> Result<Session> {
+    let deadline = Instant::now() + DIALLING;
+    loop {
+        match Session::open(hello) {
+            Err(_) if Instant::now() < deadline => std::thread::yield_now(),
+            session => return session.with_context(|| format!("{} got no session", hello.own)),
+        }
+    }
+}
+
 fn monotonic() -> Result<f64> {
     Ok(Duration::from(clock_gettime(ClockId::CLOCK_MONOTONIC)?).as_secs_f64())
 }
@@ -349,10 +411,15 @@ fn listen() -> Lines<String> {
 
 pub(crate) fn run(options: Options) -> Result<()> {
     let mut player = Player::new(options)?;
-    let begin = Instant::now();
-    player.connect()?;
+    let (began, begin) = (monotonic()?, Instant::now());
+    if player.options.at_once {
+        player.connect_at_once()?;
+    } else {
+        player.connect()?;
+    }
     let groups = player.expected.table.groups();
-    say(&Answer { seconds: begin.elapsed().as_secs_f64(), groups, ..Answer::default() })?;
+    let seconds = begin.elapsed().as_secs_f64();
+    say(&Answer { began, seconds, groups, ..Answer::default() })?;
     let lines = listen();
     loop {
         match lines.try_recv() {

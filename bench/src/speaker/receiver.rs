@@ -6,16 +6,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::{Context, Result};
 use twill_bgp_proto::types::Asn;
 
-use super::table::{Table, Version, path_hash, path_octets};
+use super::table::{Group, Table, Version, path_hash, path_octets};
 
 /// What every receiver expects.
 pub(super) struct Expected {
     pub(super) table: Table,
-    /// By group, for either version.
-    paths: [Vec<u64>; 2],
+    /// By sender that announces it and group, for either version.
+    paths: Vec<[Vec<u64>; 2]>,
     /// The next hop that a peer announces, by peer.
     senders: Vec<IpAddr>,
     daemon: IpAddr,
+    /// Every sender announces all: whichever the daemon holds for the best will do.
+    overlap: bool,
 }
 
 impl Expected {
@@ -25,32 +27,44 @@ impl Expected {
         senders: Vec<(Option<Asn>, IpAddr)>,
         prepended: Option<Asn>,
         daemon: IpAddr,
+        overlap: bool,
     ) -> Expected {
-        let paths = [Version::First, Version::Second].map(|version| {
-            let hash = |number| {
-                let group = table.group(number)?;
-                let path = table.path(group, version, senders.get(group.owner)?.0);
-                let path: Vec<Asn> = prepended.into_iter().chain(path).collect();
-                Some(path_hash(&path_octets(&path)))
-            };
-            (0_u32..).map_while(hash).collect()
-        });
+        let paths_of = |choose: &dyn Fn(&Group) -> Option<Option<Asn>>| {
+            [Version::First, Version::Second].map(|version| {
+                let hash = |number| {
+                    let group = table.group(number)?;
+                    let path = table.path(group, version, choose(group)?);
+                    let path: Vec<Asn> = prepended.into_iter().chain(path).collect();
+                    Some(path_hash(&path_octets(&path)))
+                };
+                (0_u32..).map_while(hash).collect()
+            })
+        };
+        let paths = if overlap {
+            senders.iter().map(|sender| paths_of(&|_| Some(sender.0))).collect()
+        } else {
+            vec![paths_of(&|group| senders.get(group.owner).map(|sender| sender.0))]
+        };
         let senders = senders.into_iter().map(|(_, address)| address).collect();
-        Expected { table, paths, senders, daemon }
+        Expected { table, paths, senders, daemon, overlap }
     }
 
     /// The state that an announcement leads to.
     fn judge(&self, group: u32, path: u64, next_hop: IpAddr) -> State {
-        let owner = self.table.group(group).and_then(|group| self.senders.get(group.owner));
-        if next_hop != self.daemon && owner != Some(&next_hop) {
-            return WRONG;
+        let owner = self.table.group(group).map(|group| group.owner);
+        for (number, [first, second]) in self.paths.iter().enumerate() {
+            let sender = if self.overlap { Some(number) } else { owner };
+            let sender = sender.and_then(|sender| self.senders.get(sender));
+            if next_hop != self.daemon && sender != Some(&next_hop) {
+                continue;
+            }
+            for (paths, version) in [(first, Version::First), (second, Version::Second)] {
+                if paths.get(group as usize) == Some(&path) {
+                    return version as State;
+                }
+            }
         }
-        let version = |paths: &Vec<u64>| paths.get(group as usize) == Some(&path);
-        match &self.paths {
-            [first, _] if version(first) => Version::First as State,
-            [_, second] if version(second) => Version::Second as State,
-            _ => WRONG,
-        }
+        WRONG
     }
 }
 
@@ -235,7 +249,7 @@ mod tests {
             let table = Table::generated(500, 1, ipv6).unwrap();
             let sender = Asn::new(65001);
             let ours = Asn::new(64512);
-            let expected = Expected::new(table, vec![(sender, own)], ours, daemon);
+            let expected = Expected::new(table, vec![(sender, own)], ours, daemon, false);
             let mut receiver = Receiver::new(1, &expected.table);
             let table = &expected.table;
             let first = table.announcements(0, sender, own, Version::First, &codec()).unwrap();
@@ -258,6 +272,29 @@ mod tests {
             deliver(&mut receiver, &expected, table.withdrawals(0, &codec()));
             assert!(receiver.complete(None) && !receiver.complete(Some(Version::First)));
             assert_eq!(receiver.strange, 0);
+        }
+    }
+
+    #[test]
+    fn of_senders_that_overlap_any_will_do() {
+        let (one, two) = ("10.0.1.1".parse().unwrap(), "10.0.1.2".parse().unwrap());
+        let daemon = "10.0.0.1".parse().unwrap();
+        let (ours, stranger) = (Asn::new(64512), Asn::new(65009));
+        let senders = vec![(Asn::new(65001), one), (Asn::new(65002), two)];
+        let table = Table::generated(100, 1, false).unwrap();
+        let expected = Expected::new(table, senders, ours, daemon, true);
+        let mut receiver = Receiver::new(2, &expected.table);
+        let table = &expected.table;
+        for (sender, next_hop, counts) in [
+            (Asn::new(65001), daemon, [0, 100, 0, 0]),
+            (Asn::new(65002), two, [0, 100, 0, 0]),
+            // The path of one with the next hop of the other.
+            (Asn::new(65001), two, [0, 0, 0, 100]),
+            (stranger, daemon, [0, 0, 0, 100]),
+        ] {
+            let through = through(table, Version::First, ours, sender, next_hop);
+            deliver(&mut receiver, &expected, through);
+            assert_eq!(receiver.counts, counts);
         }
     }
 

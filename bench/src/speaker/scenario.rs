@@ -22,7 +22,9 @@ pub(super) enum Scenario {
     D,
     E,
     Mesh,
+    Storm,
     Slow,
+    Overlap,
 }
 
 /// What a round came to, by the names of [`Scenario::columns`].
@@ -33,6 +35,15 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Single changes in a round of d: as many announcements as withdrawals.
 const CHANGES: usize = 100;
+
+/// From the last session's opening to the first announcement of c. FRR holds what it has to say
+/// to a new session of many back for ten seconds; what is measured is a reflector at work.
+fn settling(daemon: Daemon) -> Duration {
+    Duration::from_secs(if daemon == Daemon::Frr { 12 } else { 1 })
+}
+
+/// Between two looks at the kernel.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// How long a member of the mesh is watched being idle.
 const IDLE: Duration = Duration::from_secs(10);
@@ -45,30 +56,35 @@ struct Shape {
 }
 
 impl Scenario {
-    pub(super) const ALL: [Scenario; 7] = [
+    pub(super) const ALL: [Scenario; 9] = [
         Scenario::A,
         Scenario::B,
         Scenario::C,
         Scenario::D,
         Scenario::E,
         Scenario::Mesh,
+        Scenario::Storm,
         Scenario::Slow,
+        Scenario::Overlap,
     ];
 
     /// The figures of a round; the first decides who is fastest.
     pub(super) fn columns(self) -> &'static [&'static str] {
         match self {
-            Scenario::A | Scenario::B => &["announce s", "withdraw s", "CPU s", "peak MB"],
+            Scenario::A | Scenario::B | Scenario::Overlap => {
+                &["announce s", "withdraw s", "CPU s", "peak MB"]
+            }
             Scenario::C => &["announce ms", "CPU ms", "peak MB"],
             Scenario::D => &["median ms", "p99 ms"],
             Scenario::E => &["install s", "remove s", "CPU s", "peak MB"],
             Scenario::Mesh => &["routes ms", "sessions s", "resident MB", "idle CPU %"],
+            Scenario::Storm => &["all s", "sessions s", "resident MB", "idle CPU %"],
             Scenario::Slow => &["change s", "all read s", "slow: change s", "peak MB"],
         }
     }
 
     pub(super) fn needs_kernel(self) -> bool {
-        matches!(self, Scenario::E | Scenario::Mesh)
+        matches!(self, Scenario::E | Scenario::Mesh | Scenario::Storm)
     }
 
     fn shape(self, options: &Options) -> Shape {
@@ -78,14 +94,18 @@ impl Scenario {
             Scenario::C => (options.clients, options.clients, options.clients, options.clients * 4),
             Scenario::D => (2, 1, 1, 1),
             Scenario::E => (1, 1, 0, options.prefixes.min(1_000_000) / 5),
-            Scenario::Mesh => (options.nodes - 1, options.nodes - 1, 0, (options.nodes - 1) * 2),
+            Scenario::Mesh | Scenario::Storm => {
+                let others = options.nodes.saturating_sub(1).max(1);
+                (others, others, 0, others * 2)
+            }
             Scenario::Slow => (11, 1, 10, options.prefixes),
+            Scenario::Overlap => (11, 10, 1, options.prefixes),
         };
         Shape { peers, senders, receivers, prefixes }
     }
 
     fn ibgp(self) -> bool {
-        matches!(self, Scenario::C | Scenario::Mesh)
+        matches!(self, Scenario::C | Scenario::Mesh | Scenario::Storm)
     }
 
     /// What is played, for the table's caption.
@@ -102,6 +122,8 @@ struct Stage {
     answers: usize,
     host: std::rc::Rc<Host>,
     ipv6: bool,
+    /// Routes in the kernel before anything was announced.
+    before: usize,
 }
 
 impl Stage {
@@ -134,19 +156,34 @@ impl Stage {
         Usage::of(&self.host)
     }
 
+    /// Waits until the kernel has so many routes; when that was.
+    fn in_kernel(&self, wanted: usize) -> Result<f64> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = kernel_routes(&self.host, self.ipv6)?;
+            if found == wanted {
+                return now();
+            }
+            if Instant::now() > deadline {
+                bail!("{found} routes in the kernel instead of {wanted}");
+            }
+            rest(LOOK);
+        }
+    }
+
     /// Seconds from the command's first octet until the kernel has so many routes.
     fn until_in_kernel(&mut self, command: &str, wanted: usize) -> Result<f64> {
         self.player.write(&format!("{command}\n"))?;
-        let deadline = Instant::now() + PATIENCE;
-        while kernel_routes(&self.host, self.ipv6)? != wanted {
-            if Instant::now() > deadline {
-                let found = kernel_routes(&self.host, self.ipv6)?;
-                bail!("{command}: {found} routes in the kernel instead of {wanted}");
-            }
-            rest(Duration::from_millis(2));
-        }
-        let done = now()?;
+        let done = self.in_kernel(wanted).with_context(|| command.to_owned())?;
         Ok(done - self.answer()?.began)
+    }
+
+    /// Resident memory in MB, and the share of a core, while nothing happens.
+    fn idle(&self) -> Result<[f64; 2]> {
+        let before = self.usage()?;
+        rest(IDLE);
+        let after = self.usage()?;
+        Ok([after.resident, (after.cpu - before.cpu) / IDLE.as_secs_f64() * 100.0])
     }
 }
 
@@ -169,13 +206,14 @@ fn stage(lab: &Lab, scenario: Scenario, under_test: Daemon, options: &Options) -
     lab.plug(&load, "eth0", &lan, &own)?;
     let mut owned = Vec::new();
     if ibgp {
-        let table = table(prefixes, senders, ipv6, options.mrt.as_ref())?;
+        let table = table(prefixes, senders, (ibgp, ipv6), None)?;
         let share = prefixes.div_ceil(senders);
         owned = table.prefixes().chunks(share).map(<[_]>::to_vec).collect();
     }
     let reflector = scenario == Scenario::C;
     let setup = Setup { peers, reflector, ibgp, ipv6, kernel: scenario.needs_kernel(), owned };
     under_test.start(&host, &setup)?;
+    let before = kernel_routes(&host, ipv6)?;
     let program = binary("twill-bench")?.to_string_lossy().into_owned();
     let mut words = vec![program, "player".to_owned()];
     for (key, value) in [
@@ -188,29 +226,40 @@ fn stage(lab: &Lab, scenario: Scenario, under_test: Daemon, options: &Options) -
     }
     words.extend(ibgp.then(|| "--ibgp".to_owned()));
     words.extend(ipv6.then(|| "--ipv6".to_owned()));
-    if let Some(file) = &options.mrt {
+    words.extend((scenario == Scenario::Overlap).then(|| "--overlap".to_owned()));
+    words.extend((scenario == Scenario::Storm).then(|| "--at-once".to_owned()));
+    if let Some(file) = options.mrt.as_ref().filter(|_| !ibgp) {
         words.extend(["--mrt".to_owned(), file.to_string_lossy().into_owned()]);
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let player = load.spawn("player", &words)?;
-    Ok(Stage { player, answers: 0, host, ipv6 })
+    Ok(Stage { player, answers: 0, host, ipv6, before })
 }
 
 pub(super) fn round(scenario: Scenario, under_test: Daemon, options: &Options) -> Result<Figures> {
     let lab = Lab::new("speaker")?;
     let mut stage = stage(&lab, scenario, under_test, options)?;
-    let opened = stage.answer().context("opening the sessions")?.seconds;
-    let before = kernel_routes(&stage.host, stage.ipv6)?;
-    let idle = stage.usage()?;
     let Shape { prefixes, .. } = scenario.shape(options);
+    let all = stage.before + prefixes;
+    if scenario == Scenario::Storm {
+        let done = stage.in_kernel(all)?;
+        let opened = stage.answer().context("opening the sessions")?;
+        let [resident, share] = stage.idle()?;
+        lab.passed()?;
+        return Ok(vec![done - opened.began, opened.seconds, resident, share]);
+    }
+    let opened = stage.answer().context("opening the sessions")?.seconds;
+    let idle = stage.usage()?;
     let figures = match scenario {
-        Scenario::A | Scenario::B => {
+        Scenario::A | Scenario::B | Scenario::Overlap => {
             let announce = stage.ask("announce")?;
             let withdraw = stage.ask("withdraw")?;
             let usage = stage.usage()?;
             vec![announce.seconds, withdraw.seconds, usage.cpu - idle.cpu, usage.peak]
         }
         Scenario::C => {
+            rest(settling(under_test));
+            let idle = stage.usage()?;
             let announce = stage.ask("announce")?;
             let usage = stage.usage()?;
             vec![announce.seconds * 1000.0, (usage.cpu - idle.cpu) * 1000.0, usage.peak]
@@ -220,23 +269,40 @@ pub(super) fn round(scenario: Scenario, under_test: Daemon, options: &Options) -
             vec![percentile(&each, 50), percentile(&each, 99)]
         }
         Scenario::E => {
-            let install = stage.until_in_kernel("announce", before + prefixes)?;
-            let remove = stage.until_in_kernel("withdraw", before)?;
+            let install = stage.until_in_kernel("announce", all)?;
+            let remove = stage.until_in_kernel("withdraw", stage.before)?;
             let usage = stage.usage()?;
             vec![install, remove, usage.cpu - idle.cpu, usage.peak]
         }
-        Scenario::Mesh => {
-            let routes = stage.until_in_kernel("announce", before + prefixes)?;
-            let before = stage.usage()?;
-            rest(IDLE);
-            let after = stage.usage()?;
-            let share = (after.cpu - before.cpu) / IDLE.as_secs_f64() * 100.0;
-            vec![routes * 1000.0, opened, after.resident, share]
+        Scenario::Mesh | Scenario::Storm => {
+            let routes = stage.until_in_kernel("announce", all)?;
+            let [resident, share] = stage.idle()?;
+            vec![routes * 1000.0, opened, resident, share]
         }
         Scenario::Slow => slow(&mut stage, options)?,
     };
     lab.passed()?;
     Ok(figures)
+}
+
+/// The routes of e by a writer without a daemon: the least that anybody needs.
+pub(super) fn bare(scenario: Scenario, options: &Options) -> Result<Figures> {
+    let Shape { prefixes, .. } = scenario.shape(options);
+    let lab = Lab::new("speaker-floor")?;
+    let lan = lab.switch("lan")?;
+    let (host, load) = (lab.host("dut")?, lab.host("load")?);
+    let length = if options.ipv6 { 64 } else { 16 };
+    lab.plug(&host, "eth0", &lan, &[&format!("{}/{length}", daemon(options.ipv6))])?;
+    lab.plug(&load, "eth0", &lan, &[&format!("{}/{length}", address(0, options.ipv6))])?;
+    let program = binary("twill-bench")?.to_string_lossy().into_owned();
+    let prefixes = prefixes.to_string();
+    let mut words = vec![&*program, "writer", "--prefixes", &prefixes];
+    words.extend(options.ipv6.then_some("--ipv6"));
+    let text = host.run(&words)?;
+    let times: Vec<f64> =
+        serde_json::from_str(&text).with_context(|| format!("the writer said: {text}"))?;
+    lab.passed()?;
+    Ok([times, vec![f64::NAN; 2]].concat())
 }
 
 /// First a change with all reading, then the same with one that does not.

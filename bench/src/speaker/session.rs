@@ -31,7 +31,6 @@ pub(super) struct Hello {
 /// See the module.
 pub(super) struct Session {
     stream: TcpStream,
-    pub(super) codec: Codec,
     input: Vec<u8>,
     output: VecDeque<Bytes>,
     /// Its input is left alone.
@@ -41,14 +40,14 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// How messages of a session are written.
+    pub(super) fn codec(ibgp: bool) -> Codec {
+        Codec { four_octet_asn: true, ibgp, families: Families::ALL, ..Codec::default() }
+    }
+
     /// Dials and shakes hands.
     pub(super) fn open(hello: &Hello) -> Result<Session> {
-        let codec = Codec {
-            four_octet_asn: true,
-            ibgp: hello.ibgp,
-            families: Families::ALL,
-            ..Codec::default()
-        };
+        let codec = Session::codec(hello.ibgp);
         let mut stream = dial(hello)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -86,7 +85,6 @@ impl Session {
         stream.set_nonblocking(true)?;
         Ok(Session {
             stream,
-            codec,
             input: input.to_vec(),
             output: VecDeque::new(),
             deaf: false,
@@ -106,7 +104,7 @@ impl Session {
 
     pub(super) fn keepalive(&mut self) {
         let mut out = BytesMut::new();
-        self.codec.encode(&Message::Keepalive, &mut out);
+        Session::codec(false).encode(&Message::Keepalive, &mut out);
         self.send(out.freeze());
     }
 

@@ -1,21 +1,18 @@
-//! What is announced: prefixes in groups that share their path, made up or read from an MRT file.
+//! What is announced: prefixes in groups that share their path, made up or read from a file.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::BufReader;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use bgpkit_parser::BgpkitParser;
-use bgpkit_parser::models::ElemType;
+use anyhow::{Result, bail};
 use bytes::{Bytes, BytesMut};
 use twill_bgp_proto::types::{AsPath, Asn, Attributes, Community, NextHop, Prefix};
 use twill_bgp_proto::wire::Codec;
 
 use super::index::Index;
+use super::mrt::{self, Go};
 
 /// Prefixes that share one attribute set.
 pub(super) struct Group {
@@ -109,39 +106,35 @@ impl Table {
         Table::new(prefixes, groups, senders)
     }
 
-    /// The routes of an MRT file that is not compressed: of each prefix the first that is seen; paths with sets are left
-    /// out.
-    pub(super) fn mrt(file: &Path, count: usize, senders: usize, ipv6: bool) -> Result<Table> {
-        let name = file.display();
-        let reader = File::open(file).with_context(|| format!("cannot read {name}"))?;
-        let parser = BgpkitParser::from_reader(BufReader::new(reader));
+    /// What nodes announce: `count` prefixes of one length that share no address, an equal share
+    /// for each of `senders`, without a path or communities.
+    pub(super) fn nodes(count: usize, senders: usize, ipv6: bool) -> Result<Table> {
+        let place = |place| {
+            let (address, length) = place_of(u32::try_from(place)?, ipv6)?;
+            Ok(Prefix::truncating(address, length)?)
+        };
+        let prefixes = (0..count).map(place).collect::<Result<Vec<Prefix>>>()?;
+        let group = Group { owner: 0, path: vec![], communities: vec![], prefixes: 0..count };
+        Table::new(prefixes, vec![group], senders)
+    }
+
+    /// The routes of a file, see [`super::mrt`]: of each prefix the first that is seen.
+    pub(super) fn file(file: &Path, count: usize, senders: usize, ipv6: bool) -> Result<Table> {
         let mut seen = HashSet::new();
         let mut by_path: HashMap<Vec<Asn>, usize> = HashMap::new();
         let mut lists: Vec<(Vec<Asn>, Vec<Prefix>)> = Vec::new();
-        for element in parser {
-            if seen.len() == count {
-                break;
+        mrt::routes(file, |prefix, path| {
+            if prefix.address().is_ipv6() == ipv6 && seen.len() < count && seen.insert(prefix) {
+                let place = *by_path.entry(path).or_insert_with_key(|path| {
+                    lists.push((path.clone(), Vec::new()));
+                    lists.len() - 1
+                });
+                lists[place].1.push(prefix);
             }
-            let network = element.prefix.prefix;
-            let Some(path) = element.as_path.and_then(|path| path.to_u32_vec_opt(false)) else {
-                continue;
-            };
-            let path: Vec<Asn> = path.into_iter().filter_map(Asn::new).collect();
-            let prefix = Prefix::truncating(network.addr(), network.prefix_len())?;
-            let wanted = element.elem_type == ElemType::ANNOUNCE
-                && prefix.address().is_ipv6() == ipv6
-                && path.len() < 200;
-            if !wanted || !seen.insert(prefix) {
-                continue;
-            }
-            let place = *by_path.entry(path.clone()).or_insert(lists.len());
-            if place == lists.len() {
-                lists.push((path, Vec::new()));
-            }
-            lists[place].1.push(prefix);
-        }
+            Ok(if seen.len() < count { Go::On } else { Go::NoFurther })
+        })?;
         if lists.is_empty() {
-            bail!("{name} has no routes of this family");
+            bail!("{} has no routes of this family", file.display());
         }
         let (mut groups, mut prefixes) = (Vec::new(), Vec::new());
         for (path, list) in lists {
@@ -270,6 +263,19 @@ pub(super) fn next_hop_of(address: IpAddr) -> NextHop {
     }
 }
 
+/// A place of the address space, and the length that no other place shares an address with.
+fn place_of(place: u32, ipv6: bool) -> Result<(IpAddr, u8)> {
+    if ipv6 {
+        let bits = (0x2001_0000_0000_u128 + u128::from(place)) << 80;
+        return Ok((Ipv6Addr::from(bits).into(), 48));
+    }
+    // From 11.0.0.0 on, all unicast.
+    if place >= 53 << 16 {
+        bail!("at most {} prefixes can be made up", 53 << 16);
+    }
+    Ok((Ipv4Addr::from((11 << 24) + (place << 8)).into(), 24))
+}
+
 /// The prefix at a place of the address space.
 fn prefix(
     place: u32,
@@ -278,17 +284,9 @@ fn prefix(
     seen: &mut HashSet<Prefix>,
 ) -> Result<Prefix> {
     let chosen = numbers.below(100);
-    let pick = |mix: &[(u32, u8)]| mix.iter().find(|(end, _)| chosen < *end).map_or(24, |m| m.1);
-    // From 11.0.0.0 on, all unicast.
-    if !ipv6 && place >= 53 << 16 {
-        bail!("at most {} prefixes can be made up", 53 << 16);
-    }
-    let (address, wanted, whole): (IpAddr, u8, u8) = if ipv6 {
-        let bits = (0x2001_0000_0000_u128 + u128::from(place)) << 80;
-        (Ipv6Addr::from(bits).into(), pick(&IPV6_LENGTHS), 48)
-    } else {
-        (Ipv4Addr::from((11 << 24) + (place << 8)).into(), pick(&IPV4_LENGTHS), 24)
-    };
+    let mix: &[(u32, u8)] = if ipv6 { &IPV6_LENGTHS } else { &IPV4_LENGTHS };
+    let (address, whole) = place_of(place, ipv6)?;
+    let wanted = mix.iter().find(|(end, _)| chosen < *end).map_or(whole, |(_, length)| *length);
     // A neighbour may have taken the shorter one; the longest is this place's alone.
     for length in wanted..=whole {
         let prefix = Prefix::truncating(address, length)?;
@@ -316,6 +314,17 @@ mod tests {
                 assert_eq!(table.find(prefix.address(), prefix.len()), Some(place));
             }
             assert_eq!(table.find("9.9.9.0".parse().unwrap(), 24), None);
+        }
+    }
+
+    #[test]
+    fn prefixes_of_nodes_share_no_address() {
+        for ipv6 in [false, true] {
+            let table = Table::nodes(800, 200, ipv6).unwrap();
+            assert!((0..200).all(|owner| table.owned(owner) == 4));
+            for (place, prefix) in table.prefixes().iter().enumerate() {
+                assert!(!table.prefixes()[..place].iter().any(|other| other.overlaps(*prefix)));
+            }
         }
     }
 

@@ -57,14 +57,44 @@ fn megabytes(status: &str, key: &str) -> f64 {
     kilobytes.unwrap_or_default() * 1024.0 / 1e6
 }
 
-/// Routes in a host's kernel, by family.
+/// Routes in a host's kernel, by family: those of the main table, with whatever shares its tree.
+/// Counted without a list, so that looking costs what is looked at little.
 pub(super) fn kernel_routes(host: &Host, ipv6: bool) -> Result<usize> {
-    let pid = host.pid();
+    let file = |name: &str| {
+        let path = format!("/proc/{}/net/{name}", host.pid());
+        fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))
+    };
     if ipv6 {
-        let text = fs::read_to_string(format!("/proc/{pid}/net/ipv6_route"))?;
-        return Ok(text.lines().count());
+        entries(&file("rt6_stats")?).context("rt6_stats has another form")
+    } else {
+        prefixes(&file("fib_triestat")?).context("fib_triestat has another form")
     }
-    let text = fs::read_to_string(format!("/proc/{pid}/net/fib_triestat"))?;
-    let counts = text.lines().filter_map(|line| line.trim().strip_prefix("Prefixes:"));
-    Ok(counts.filter_map(|count| count.trim().parse::<usize>().ok()).sum())
+}
+
+/// The fourth of the numbers, in hexadecimal: the entries.
+fn entries(rt6_stats: &str) -> Option<usize> {
+    usize::from_str_radix(rt6_stats.split_whitespace().nth(3)?, 16).ok()
+}
+
+/// Of the main table, which comes first. Without policy rules the local one shares its tree, and
+/// is counted there as well.
+fn prefixes(fib_triestat: &str) -> Option<usize> {
+    let main = fib_triestat.lines().skip_while(|line| !line.starts_with("Main:"));
+    let mut count = main.filter_map(|line| line.trim().strip_prefix("Prefixes:"));
+    count.next()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_are_counted_in_the_main_table() {
+        let text = "Basic info: size of leaf: 48 bytes\nMain:\n\tAver depth:     2.50\n\
+                    \tPrefixes:       2006\n\tNull ptrs:      4\nLocal:\n\tPrefixes:       7\n";
+        assert_eq!(prefixes(text), Some(2006));
+        assert_eq!(prefixes("Local:\n"), None);
+        assert_eq!(entries("0001 0002 0010 001f 0000 0007 0000\n"), Some(31));
+        assert_eq!(entries("\n"), None);
+    }
 }
