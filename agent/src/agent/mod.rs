@@ -20,10 +20,13 @@ mod start;
 
 use std::fmt::Display;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
@@ -40,6 +43,7 @@ use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport, M
 use crate::reconcile::{host, keep, masquerade, ndp};
 use crate::source::Snapshot;
 use crate::source::file::FileSource;
+use crate::source::kube::{self, KubeSource};
 
 /// Events of the kernel that a slow listener may fall behind.
 const KERNEL_NOTICES: usize = 1024;
@@ -47,10 +51,27 @@ const KERNEL_NOTICES: usize = 1024;
 /// What the agent is started with.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The configuration file.
-    pub config: PathBuf,
+    /// Where the world comes from.
+    pub source: SourceOptions,
     /// Where the command line reaches it.
     pub socket: PathBuf,
+}
+
+/// Where the world comes from.
+#[derive(Debug, Clone)]
+pub enum SourceOptions {
+    /// This configuration file.
+    File(PathBuf),
+    /// The API server.
+    Kube(kube::Options),
+}
+
+/// A source that has told its first snapshot.
+struct Opened {
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    reports: watch::Receiver<Arc<ConfigReport>>,
+    restarts: kube::watching::Restarts,
+    run: BoxFuture<'static, ()>,
 }
 
 /// Runs the agent until a signal ends it.
@@ -60,21 +81,66 @@ pub struct Options {
 /// then.
 pub async fn run(options: Options) -> Result<(), StartError> {
     let mut signals = Signals::new().map_err(StartError::Signal)?;
-    let source = FileSource::open(&options.config)?;
-    let snapshot = Arc::clone(&source.snapshots().borrow());
-    let report = source.reports();
-    start::check_capabilities(&snapshot)?;
-    start::check_masquerade(&snapshot)?;
-    let socket = ControlSocket::bind(&options.socket)?;
-    let http = match snapshot.http {
-        Some(address) => Some(HttpListener::bind(address).await?),
-        None => None,
+    let socket_path = &options.socket;
+    let (source, socket, http) = match &options.source {
+        SourceOptions::File(path) => {
+            let source = FileSource::open(path)?;
+            let snapshot = Arc::clone(&source.snapshots().borrow());
+            start::check_capabilities(&snapshot)?;
+            start::check_masquerade(&snapshot)?;
+            let socket = ControlSocket::bind(socket_path)?;
+            let http = bind(snapshot.http).await?;
+            (from_file(source), socket, http)
+        }
+        SourceOptions::Kube(options) => {
+            let mut source = KubeSource::open(options).await?;
+            let socket = ControlSocket::bind(socket_path)?;
+            let http = bind(source.local().http).await?;
+            let reports = source.reports();
+            let snapshots = tokio::select! {
+                snapshots = source.first() => snapshots,
+                () = control::wait(&socket, http.as_ref(), reports) => return Ok(()),
+                name = signals.next() => {
+                    tracing::info!("{name}: leaving; nothing was begun");
+                    return Ok(());
+                }
+            };
+            start::check_capabilities(&snapshots.borrow())?;
+            start::check_masquerade(&snapshots.borrow())?;
+            (from_kube(source, snapshots), socket, http)
+        }
     };
-    let readiness_file = options.socket.with_file_name("ready");
-    let agent = Agent::start(source, snapshot, socket, http, readiness_file).await?;
-    tell(&report.borrow());
+    let readiness_file = socket_path.with_file_name("ready");
+    let reports = source.reports.clone();
+    let agent = Agent::start(source, socket, http, readiness_file).await?;
+    tell(&reports.borrow());
     agent.run(&mut signals).await;
     Ok(())
+}
+
+async fn bind(address: Option<SocketAddr>) -> Result<Option<HttpListener>, StartError> {
+    match address {
+        Some(address) => Ok(Some(HttpListener::bind(address).await?)),
+        None => Ok(None),
+    }
+}
+
+fn from_file(source: FileSource) -> Opened {
+    Opened {
+        snapshots: source.snapshots(),
+        reports: source.reports(),
+        restarts: kube::watching::Restarts::default(),
+        run: source.run().boxed(),
+    }
+}
+
+fn from_kube(source: KubeSource, snapshots: watch::Receiver<Arc<Snapshot>>) -> Opened {
+    Opened {
+        snapshots,
+        reports: source.reports(),
+        restarts: source.restarts(),
+        run: source.run().boxed(),
+    }
 }
 
 /// What is doubtful, and what is not built.
@@ -104,15 +170,13 @@ struct Agent {
 
 impl Agent {
     async fn start(
-        source: FileSource,
-        snapshot: Arc<Snapshot>,
+        source: Opened,
         socket: ControlSocket,
         http: Option<HttpListener>,
         readiness_file: PathBuf,
     ) -> Result<Agent, StartError> {
-        let read = source.snapshots();
-        let read_report = source.reports();
-        let in_force = watch::Sender::new(snapshot);
+        let Opened { snapshots: mut read, reports: read_report, restarts, run } = source;
+        let in_force = watch::Sender::new(Arc::clone(&read.borrow_and_update()));
         let report = watch::Sender::new(Arc::clone(&read_report.borrow()));
         let fib = watch::Sender::new(Arc::<FibReport>::default());
         let hosts = watch::Sender::new(Arc::<HostReport>::default());
@@ -132,7 +196,7 @@ impl Agent {
         let generation = Generation::new(speaker, birth, preserved, &wiring);
 
         let mut tasks = JoinSet::new();
-        tasks.spawn(source.run());
+        tasks.spawn(run);
         tasks.spawn(keep("the host's settings", {
             let (snapshot, hosts, kernel) = (in_force.subscribe(), hosts.clone(), kernel.clone());
             move || {
@@ -171,6 +235,7 @@ impl Agent {
             masquerade: filter_report,
             kernel,
             installs,
+            restarts,
             started: Instant::now(),
             version: env!("CARGO_PKG_VERSION"),
         };

@@ -11,6 +11,7 @@ use crate::kernel::KernelError;
 use crate::kernel::nft::Filter;
 use crate::source::Snapshot;
 use crate::source::file::OpenError;
+use crate::source::kube;
 
 /// Why the agent could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum StartError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] OpenError),
+    /// The API server's client, or the node's own file.
+    #[error(transparent)]
+    Kube(#[from] kube::OpenError),
     /// The Unix socket or the HTTP address.
     #[error(transparent)]
     Control(#[from] ControlError),

@@ -6,15 +6,28 @@ use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
 use super::Exit;
-use crate::agent::{self, Options};
+use crate::agent::{self, Options, SourceOptions};
 use crate::config::DEFAULT_FILE;
+use crate::source::kube::{self, client::in_pod};
 
 /// Arguments of `twill agent`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration file.
-    #[arg(long, default_value = DEFAULT_FILE)]
-    config: PathBuf,
+    /// The configuration file [default: /etc/twill/twill.yaml; in a pod with a service account
+    /// the world comes from the API server instead].
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kubeconfig", "node_config"])]
+    config: Option<PathBuf>,
+    /// Takes the world from the API server that this file names.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// With the API server: what belongs to this node alone [default: /etc/twill/node.yaml, which
+    /// need not be there].
+    #[arg(long, value_name = "FILE")]
+    node_config: Option<PathBuf>,
+    /// With the API server: the namespace of the Secrets that resources name [default: that of the
+    /// service account, or of the kubeconfig].
+    #[arg(long, env = "POD_NAMESPACE")]
+    namespace: Option<String>,
     /// Where the other commands reach this agent.
     #[arg(long, env = "TWILL_SOCKET", default_value = "/run/twill/twill.sock")]
     socket: PathBuf,
@@ -43,13 +56,27 @@ pub(super) fn run(args: Args) -> Exit {
             return Exit::Usage;
         }
     };
-    let ended = runtime.block_on(agent::run(Options { config: args.config, socket: args.socket }));
+    let socket = args.socket.clone();
+    let ended = runtime.block_on(agent::run(Options { source: source(args), socket }));
     match ended {
         Ok(()) => Exit::Yes,
         Err(error) => {
             eprintln!("twill: {error}");
             Exit::Usage
         }
+    }
+}
+
+/// A file that is named wins; then a kubeconfig; then a pod's service account.
+fn source(args: Args) -> SourceOptions {
+    let kube = args.kubeconfig.is_some() || args.node_config.is_some() || in_pod();
+    match args.config {
+        None if kube => SourceOptions::Kube(kube::Options {
+            kubeconfig: args.kubeconfig,
+            node_config: args.node_config,
+            namespace: args.namespace,
+        }),
+        config => SourceOptions::File(config.unwrap_or_else(|| DEFAULT_FILE.into())),
     }
 }
 

@@ -65,13 +65,23 @@ pub(super) fn read<'a>(
     environment: &Environment<'_>,
     secret_files: &mut Vec<PathBuf>,
 ) -> MeshEntry<'a> {
+    let (mut settings, mode) = settings(section);
+    settings.password = password(section.get("password"), environment, secret_files);
+    let nodes = section.get("nodes").map(|field| field.list("nodes")).unwrap_or_default();
+    let nodes = nodes.into_iter().filter_map(|field| field.section(node)).collect();
+    MeshEntry { settings, mode, nodes }
+}
+
+/// All but the password and the nodes, which the API server has elsewhere; and where `mode`
+/// stands.
+pub(super) fn settings<'a>(section: &mut Section<'a>) -> (Mesh, Option<Field<'a>>) {
     let default = MeshEntry::default().settings;
     let mode = section.get("mode");
     let modes =
         [("full", MeshMode::Full), ("reflector", MeshMode::Reflector), ("none", MeshMode::None)];
     let settings = Mesh {
         mode: or(mode.clone(), default.mode, |field| field.choice(&modes)).unwrap_or(default.mode),
-        password: password(section.get("password"), environment, secret_files),
+        password: None,
         hold_time: or(section.get("holdTime"), default.hold_time, |field| {
             field.parse("a hold time", values::hold_time)
         })
@@ -81,9 +91,7 @@ pub(super) fn read<'a>(
             .unwrap_or(default.restart_time),
         transit: section.get("transit").map(|field| ranges(&field)).unwrap_or_default(),
     };
-    let nodes = section.get("nodes").map(|field| field.list("nodes")).unwrap_or_default();
-    let nodes = nodes.into_iter().filter_map(|field| field.section(node)).collect();
-    MeshEntry { settings, mode, nodes }
+    (settings, mode)
 }
 
 fn password(

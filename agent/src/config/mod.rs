@@ -12,21 +12,24 @@
 mod cross;
 mod file;
 mod host;
+mod local;
 mod mesh;
 mod peer;
 mod policy;
 mod problem;
 mod read;
+pub mod resource;
 mod secret;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod values;
+pub(crate) mod values;
 
 use std::path::{Path, PathBuf};
 
 use twill_bgp::proto::types::{Asn, Prefix, RouterId};
 
+pub use local::{LOCAL_FILE, Local};
 pub use problem::{ConfigError, Place, Problem};
 
 use self::cross::Whole;
@@ -70,25 +73,8 @@ impl Config {
     /// # Errors
     /// All that is wrong with it.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let unreadable = |message: String| ConfigError {
-            file: path.to_owned(),
-            problems: vec![Problem { place: None, key: String::new(), message }],
-            secret_files: Vec::new(),
-        };
-        let (bytes, _) = file::read_bounded(path, MAX_FILE + 1)
-            .map_err(|error| unreadable(format!("the configuration cannot be read: {error}")))?;
-        if bytes.len() > MAX_FILE {
-            return Err(unreadable(format!("the file is larger than {MAX_FILE} bytes")));
-        }
-        let text = String::from_utf8(bytes)
-            .map_err(|error| unreadable(format!("the file is not UTF-8 text: {error}")))?;
-        let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-        let environment = Environment {
-            variable: &|name| std::env::var(name).ok(),
-            host_name: host_name.map(|name| name.trim().to_owned()),
-            directory: path.parent().map(Path::to_owned).unwrap_or_default(),
-        };
-        Config::parse(&text, path, &environment)
+        let text = text_of(path)?;
+        with_process_environment(path, |environment| Config::parse(&text, path, environment))
     }
 
     /// Checks a text; `file` is only for the errors' sake.
@@ -119,16 +105,39 @@ impl Config {
     }
 }
 
+/// The text of a file, within its limit.
+fn text_of(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |message: String| ConfigError {
+        file: path.to_owned(),
+        problems: vec![Problem { place: None, key: String::new(), message }],
+        secret_files: Vec::new(),
+    };
+    let (bytes, _) = file::read_bounded(path, MAX_FILE + 1)
+        .map_err(|error| unreadable(format!("the configuration cannot be read: {error}")))?;
+    if bytes.len() > MAX_FILE {
+        return Err(unreadable(format!("the file is larger than {MAX_FILE} bytes")));
+    }
+    String::from_utf8(bytes)
+        .map_err(|error| unreadable(format!("the file is not UTF-8 text: {error}")))
+}
+
+/// With the environment of this process, and paths that begin from the file's folder.
+fn with_process_environment<T>(path: &Path, read: impl FnOnce(&Environment<'_>) -> T) -> T {
+    let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    read(&Environment {
+        variable: &|name| std::env::var(name).ok(),
+        host_name: host_name.map(|name| name.trim().to_owned()),
+        directory: path.parent().map(Path::to_owned).unwrap_or_default(),
+    })
+}
+
 /// The top level. `None` only where a problem was noted.
 fn top(
     section: &mut Section<'_>,
     environment: &Environment<'_>,
     secret_files: &mut Vec<PathBuf>,
 ) -> Option<Snapshot> {
-    let name = match section.get("node") {
-        Some(field) => field.parse("a name", values::name),
-        None => default_name(section, environment),
-    };
+    let name = own_name(section, environment);
     let asn = section.get("asn").map_or(Some(DEFAULT_ASN), |field| asn(&field));
     let router_id = section.get("routerId").map(|field| {
         field.parse("a router id", values::router_id).map(|value| Sited { value, field })
@@ -140,12 +149,7 @@ fn top(
         pod_cidrs: mesh::pod_cidrs(section.get("podCIDRs")),
         reflector: None,
     };
-    let listen_port = match section.get("listen") {
-        Some(listen) => {
-            listen.section(|listen| listen.get("port").map_or(Some(DEFAULT_PORT), port))
-        }
-        None => Some(DEFAULT_PORT),
-    };
+    let listen_port = listen_port(section);
     let mesh = match section.get("mesh") {
         Some(field) => field.section(|section| mesh::read(section, environment, secret_files)),
         None => mesh::MeshEntry::default(),
@@ -185,6 +189,22 @@ fn top(
     })
 }
 
+fn listen_port(section: &mut Section<'_>) -> Option<u16> {
+    match section.get("listen") {
+        Some(listen) => {
+            listen.section(|listen| listen.get("port").map_or(Some(DEFAULT_PORT), port))
+        }
+        None => Some(DEFAULT_PORT),
+    }
+}
+
+fn own_name(section: &mut Section<'_>, environment: &Environment<'_>) -> Option<String> {
+    match section.get("node") {
+        Some(field) => field.parse("a name", values::name),
+        None => default_name(section, environment),
+    }
+}
+
 fn default_name(section: &Section<'_>, environment: &Environment<'_>) -> Option<String> {
     let name = (environment.variable)("NODE_NAME").or_else(|| environment.host_name.clone());
     let name = values::name(name.as_deref().unwrap_or_default());
@@ -196,18 +216,9 @@ fn default_name(section: &Section<'_>, environment: &Environment<'_>) -> Option<
     name.ok()
 }
 
-/// An AS number: never 0 (RFC 7607), nor AS_TRANS (RFC 6793), nor the last one (RFC 7300).
 fn asn(field: &Field<'_>) -> Option<Asn> {
     let number = field.number(0..=u32::MAX)?;
-    match number {
-        0 => field.wrong(
-            "AS 0 is reserved (RFC 7607): expected 1 to 4294967295; private are 64512 to 65534",
-        ),
-        23456 => field.wrong("AS 23456 stands for others (AS_TRANS, RFC 6793): nobody owns it"),
-        65535 | u32::MAX => field.wrong(format!("AS {number} is reserved (RFC 7300)")),
-        _ => return Asn::new(number),
-    }
-    None
+    values::usable_asn(number).map_err(|why| field.wrong(why)).ok()
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "what Section::get gives is used up here")]

@@ -21,17 +21,33 @@ pub(super) fn read<'a>(
     mentioned: &mut Vec<Sited<'a, String>>,
 ) -> Option<OutsidePeer> {
     let name = section.need("name", "how the peer is called here");
+    let name = name.and_then(|field| field.parse("a name", values::name));
+    let password = section.get("password");
+    let password = password.map(|field| secret::read(&field, environment, secret_files));
+    let password = match password {
+        Some(read) => read.map(Some),
+        None => Some(None),
+    };
+    let rest = read_rest(section, own, name.as_deref(), mentioned);
+    Some(OutsidePeer { name: name?, password: password?, ..rest? })
+}
+
+/// All but the name and the password, which a resource has elsewhere. `name` is for the doubts'
+/// sake.
+pub(super) fn read_rest<'a>(
+    section: &mut Section<'a>,
+    own: Option<Asn>,
+    name: Option<&str>,
+    mentioned: &mut Vec<Sited<'a, String>>,
+) -> Option<OutsidePeer> {
     let address = section.need("address", "the peer's address");
     let number = section.need("asn", "the peer's AS number");
-    let name = name.and_then(|field| field.parse("a name", values::name));
     let address: Option<IpAddr> =
         address.and_then(|field| field.parse("a peer's address", values::host_address));
     let number = number.and_then(|field| asn(&field));
     let internal = number.is_some() && number == own;
 
     let port = section.get("port").map_or(Some(DEFAULT_PORT), port);
-    let password = section.get("password");
-    let password = password.map(|field| secret::read(&field, environment, secret_files));
     let passive = or(section.get("passive"), false, Field::flag);
     let ttl = ttl(section, internal);
     let marked = section.get("mesh");
@@ -55,18 +71,15 @@ pub(super) fn read<'a>(
         Some(field) => field.section(|section| rules.export(section)),
         None => Some(ExportRules::default()),
     };
-    if let (Some(name), Some(import), Some(export)) = (&name, &import, &export) {
+    if let (Some(name), Some(import), Some(export)) = (name, &import, &export) {
         doubts(section, name, import, export);
     }
     Some(OutsidePeer {
-        name: name?,
+        name: String::new(),
         address: address?,
         asn: number?,
         port: port?,
-        password: match password {
-            Some(read) => Some(read?),
-            None => None,
-        },
+        password: None,
         passive: passive?,
         ttl: ttl?,
         mesh: mesh?,

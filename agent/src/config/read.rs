@@ -227,6 +227,11 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
+    /// A mapping in which nothing is given; its problems are those of `field`.
+    pub(super) fn empty(field: &Field<'a>) -> Section<'a> {
+        Section { field: field.clone(), entries: &[], known: Vec::new() }
+    }
+
     /// The value of a key, where it is there.
     pub(super) fn get(&mut self, name: &'static str) -> Option<Field<'a>> {
         self.known.push(name);

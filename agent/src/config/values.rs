@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use twill_bgp::proto::rib::policy::PrefixRange;
-use twill_bgp::proto::types::{HoldTime, Prefix, RouterId};
+use twill_bgp::proto::types::{Asn, HoldTime, Prefix, RouterId};
 
 /// `90s`, `2m`, `1h`: a whole number and its unit.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     const EXPECTED: &str = "write a whole number and its unit, as in 90s, 2m or 1h";
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let number: u32 = digits.parse().map_err(|_| {
@@ -24,7 +24,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A hold time (RFC 4271 section 4.2): 0, or 3 s to 65,535 s.
-pub(super) fn hold_time(text: &str) -> Result<HoldTime, String> {
+pub(crate) fn hold_time(text: &str) -> Result<HoldTime, String> {
     let seconds = duration(text)?.as_secs();
     let seconds = u16::try_from(seconds)
         .map_err(|_| "the longest hold time is 65535s; 0s is none at all".to_owned())?;
@@ -35,7 +35,7 @@ pub(super) fn hold_time(text: &str) -> Result<HoldTime, String> {
 
 /// `10.0.0.0/8`, `10.0.0.0/8 le 24`, `10.0.0.0/8 ge 16 le 24`. Without `ge` and `le` only the
 /// prefix itself; with `ge` alone, everything from that length on.
-pub(super) fn prefix_range(text: &str) -> Result<PrefixRange, String> {
+pub(crate) fn prefix_range(text: &str) -> Result<PrefixRange, String> {
     let mut words = text.split_ascii_whitespace();
     let prefix: Prefix =
         words.next().unwrap_or_default().parse().map_err(|error| format!("{error}"))?;
@@ -72,8 +72,28 @@ pub(super) fn address_or_prefix(text: &str) -> Result<Prefix, String> {
     }
 }
 
+/// An AS number as text.
+pub(crate) fn asn(text: &str) -> Result<Asn, String> {
+    let number = text
+        .parse()
+        .map_err(|_| format!("`{text}` is no AS number: expected a number from 1 to 4294967295"))?;
+    usable_asn(number)
+}
+
+/// An AS number: never 0 (RFC 7607), nor AS_TRANS (RFC 6793), nor the last one (RFC 7300).
+pub(crate) fn usable_asn(number: u32) -> Result<Asn, String> {
+    match number {
+        23456 => Err("AS 23456 stands for others (AS_TRANS, RFC 6793): nobody owns it".to_owned()),
+        65535 | u32::MAX => Err(format!("AS {number} is reserved (RFC 7300)")),
+        _ => Asn::new(number).ok_or_else(|| {
+            "AS 0 is reserved (RFC 7607): expected 1 to 4294967295; private are 64512 to 65534"
+                .to_owned()
+        }),
+    }
+}
+
 /// An address that another host can send packets to: a next hop, or a peer.
-pub(super) fn host_address(text: &str) -> Result<IpAddr, String> {
+pub(crate) fn host_address(text: &str) -> Result<IpAddr, String> {
     let address: IpAddr = text.parse().map_err(|_| {
         if text.contains('/') {
             "it has a prefix length: write the address alone".to_owned()
@@ -101,7 +121,7 @@ pub(super) fn host_address(text: &str) -> Result<IpAddr, String> {
 }
 
 /// Prefixes that unicast routing never carries.
-pub(super) fn routable_prefix(text: &str) -> Result<Prefix, String> {
+pub(crate) fn routable_prefix(text: &str) -> Result<Prefix, String> {
     let prefix: Prefix = text.parse().map_err(|error| format!("{error}"))?;
     let never =
         ["127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::1/128", "fe80::/10", "ff00::/8"];
@@ -114,7 +134,7 @@ pub(super) fn routable_prefix(text: &str) -> Result<Prefix, String> {
 }
 
 /// A pod CIDR: routable, and not everything.
-pub(super) fn pod_cidr(text: &str) -> Result<Prefix, String> {
+pub(crate) fn pod_cidr(text: &str) -> Result<Prefix, String> {
     let prefix = routable_prefix(text)?;
     if prefix.len() < 4 {
         return Err("it is wider than any pod network: expected a /4 or longer".to_owned());
@@ -123,14 +143,14 @@ pub(super) fn pod_cidr(text: &str) -> Result<Prefix, String> {
 }
 
 /// Four octets, not all zero (RFC 6286).
-pub(super) fn router_id(text: &str) -> Result<RouterId, &'static str> {
+pub(crate) fn router_id(text: &str) -> Result<RouterId, &'static str> {
     const EXPECTED: &str = "write it as an IPv4 address other than 0.0.0.0";
     text.parse::<Ipv4Addr>().ok().and_then(RouterId::new).ok_or(EXPECTED)
 }
 
 /// A BGP Identifier from a name, for nodes that have no IPv4 address (RFC 6286 asks only for
 /// uniqueness within the AS): the 32-bit FNV-1a hash, never 0.
-pub(super) fn router_id_of_name(name: &str) -> RouterId {
+pub(crate) fn router_id_of_name(name: &str) -> RouterId {
     let hash = name
         .bytes()
         .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
@@ -138,7 +158,7 @@ pub(super) fn router_id_of_name(name: &str) -> RouterId {
 }
 
 /// A name of a node or peer: it stands in tables, paths and URLs.
-pub(super) fn name(text: &str) -> Result<String, &'static str> {
+pub(crate) fn name(text: &str) -> Result<String, &'static str> {
     if text.is_empty() || text.len() > 253 {
         return Err("it must have 1 to 253 characters");
     }
@@ -151,7 +171,7 @@ pub(super) fn name(text: &str) -> Result<String, &'static str> {
 }
 
 /// An interface's name, as the kernel takes it.
-pub(super) fn interface(text: &str) -> Result<String, &'static str> {
+pub(crate) fn interface(text: &str) -> Result<String, &'static str> {
     if text.is_empty() || text.len() > 15 {
         return Err("it must have 1 to 15 characters");
     }
@@ -165,7 +185,7 @@ pub(super) fn interface(text: &str) -> Result<String, &'static str> {
 }
 
 /// The names of the protocol numbers that others use (linux/rtnetlink.h, rt_protos).
-pub(super) fn protocol_owner(number: u32) -> Option<&'static str> {
+pub(crate) fn protocol_owner(number: u32) -> Option<&'static str> {
     Some(match number {
         1 => "redirects",
         2 => "the kernel",

@@ -11,6 +11,7 @@ use crate::reconcile::report::{
     CniReport, ConfigReport, FibReport, HostReport, KernelNotice, MasqueradeReport,
 };
 use crate::source::Snapshot;
+use crate::source::kube::watching::Restarts;
 
 /// What the agent gives to [`super::run`].
 #[derive(Clone)]
@@ -33,6 +34,8 @@ pub struct Backend {
     pub kernel: broadcast::Sender<KernelNotice>,
     /// How long routes took into the kernel, told by the owner of the routes.
     pub installs: InstallTimes,
+    /// How often watches of the API server had to be begun again.
+    pub restarts: Restarts,
     /// When the agent started.
     pub started: Instant,
     /// Of the agent.

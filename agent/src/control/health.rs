@@ -4,12 +4,16 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::watch;
 
 use super::answer::Failure;
 use super::{Shared, metrics, status};
+use crate::reconcile::report::ConfigReport;
 
 /// A speaker that says nothing for so long is stuck, not busy: it works in bounded batches.
 const STUCK: Duration = Duration::from_secs(10);
@@ -43,6 +47,28 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     text(StatusCode::SERVICE_UNAVAILABLE, body)
 }
 
+/// Before there is a world: alive, not ready, and why.
+pub(super) fn waiting(why: watch::Receiver<Arc<ConfigReport>>) -> Router {
+    let ready = why.clone();
+    let lines = |why: &watch::Receiver<Arc<ConfigReport>>| why.borrow().problems.join("\n");
+    Router::new()
+        .route("/healthz", get(async || text(StatusCode::OK, "ok\n")))
+        .route(
+            "/readyz",
+            get(async move || {
+                let body = format!("not ready\n{}\n", lines(&ready));
+                text(StatusCode::SERVICE_UNAVAILABLE, body)
+            }),
+        )
+        .fallback(async move || {
+            let error = format!("the agent waits for the API server: {}", lines(&why));
+            let remedy = "it goes on by itself when the API server answers";
+            let body = serde_json::json!({ "error": error, "remedy": remedy });
+            let kind = [(header::CONTENT_TYPE, "application/json")];
+            (StatusCode::SERVICE_UNAVAILABLE, kind, body.to_string()).into_response()
+        })
+}
+
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Failure> {
     let backend = &shared.backend;
     let body = metrics::encode(&metrics::Parts {
@@ -50,6 +76,7 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Respons
         fib: &backend.fib(),
         installs: &backend.installs,
         counters: &shared.counters,
+        watch_restarts: backend.restarts.get(),
         version: backend.version,
     })
     .map_err(|error| Failure::internal(error.to_string()))?;

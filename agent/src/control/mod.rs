@@ -53,6 +53,8 @@ pub use metrics::InstallTimes;
 pub use socket::{ControlError, ControlSocket, HttpListener};
 pub use speaker::{Answer, Speaker};
 
+use crate::reconcile::report::ConfigReport;
+
 /// What every request is answered from.
 struct Shared {
     backend: Backend,
@@ -76,6 +78,17 @@ pub async fn run(backend: Backend, socket: ControlSocket, http: Option<HttpListe
         serve::http(&shared, http, &public),
         count(&shared),
     );
+}
+
+/// Answers while the source has told no world yet, and the agent can only say what it waits for;
+/// until dropped.
+pub async fn wait(
+    socket: &ControlSocket,
+    http: Option<&HttpListener>,
+    why: watch::Receiver<Arc<ConfigReport>>,
+) {
+    let router = health::waiting(why);
+    tokio::join!(serve::socket(socket, &router), serve::bound(http, &router));
 }
 
 /// Counts what the speaker only tells as it happens.

@@ -74,6 +74,11 @@ pub(super) async fn http(shared: &Arc<Shared>, first: Option<HttpListener>, rout
     }
 }
 
+/// Serves an address that does not change, until dropped.
+pub(super) async fn bound(bound: Option<&HttpListener>, router: &Router) {
+    serve_on(bound, Clients::new(HTTP_CLIENTS, Some(HTTP_STAY)), router).await;
+}
+
 async fn serve_on(bound: Option<&HttpListener>, mut clients: Clients, router: &Router) {
     loop {
         tokio::select! {

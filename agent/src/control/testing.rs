@@ -412,6 +412,7 @@ impl Rig {
             masquerade: watch::channel(Arc::default()).1,
             kernel: kernel.clone(),
             installs: installs.clone(),
+            restarts: Default::default(),
             started: Instant::now(),
             version: "0.1.0",
         };

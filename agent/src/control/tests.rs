@@ -331,6 +331,7 @@ fn scrape() -> String {
         peers: &[established("node-b")],
         fib: &testing::fib(),
         installs: &installs,
+        watch_restarts: 0,
         counters: &counters,
         version: "0.1.0",
     })

@@ -101,7 +101,7 @@ pub struct CniReport {
 }
 
 /// How the last configuration was taken.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfigReport {
     /// When the configuration in force was read.
     pub loaded_at: Option<SystemTime>,

@@ -2,6 +2,7 @@
 //! compared with the one before by value.
 
 pub mod file;
+pub mod kube;
 pub mod policy;
 
 use std::collections::BTreeMap;

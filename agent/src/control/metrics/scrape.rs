@@ -19,6 +19,7 @@ pub(in crate::control) struct Parts<'a> {
     pub(in crate::control) fib: &'a FibReport,
     pub(in crate::control) installs: &'a InstallTimes,
     pub(in crate::control) counters: &'a Counters,
+    pub(in crate::control) watch_restarts: u64,
     pub(in crate::control) version: &'a str,
 }
 
@@ -174,6 +175,6 @@ fn routes(registry: &mut Registry, parts: &Parts<'_>) {
     registry.register(
         "kube_watch_restarts",
         "Watches of the API server that had to be begun again; none where the source is a file",
-        counter(0),
+        counter(parts.watch_restarts),
     );
 }

@@ -1,0 +1,327 @@
+//! The API server as a source: Nodes and our own resources in, the same
+//! [`Snapshot`](crate::source::Snapshot) as from a file out.
+//!
+//! ```text
+//! client ─> watching (a task per resource) ─> told ─> World (parsed once) ─> compile ─> Snapshot
+//!                                                        └─> doubts ─> Events, `twill status`
+//! ```
+//!
+//! What one object says wrongly touches that object alone: its last valid state stands. Nothing
+//! is believed to be gone before the API server says so, by a deletion or a complete list; an API
+//! server that is away changes nothing.
+
+pub mod annotation;
+mod claims;
+pub mod client;
+pub mod doubt;
+mod gathering;
+pub mod node;
+pub mod object;
+mod peers;
+mod settings;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+pub mod watching;
+pub mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use kube::Api;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+
+use self::client::{ClientError, Connection};
+use self::doubt::{Doubt, Kind};
+use self::gathering::Gathering;
+use self::watching::{Restarts, Teller, Told, What};
+use self::world::World;
+use super::Snapshot;
+use crate::config::{ConfigError, Local};
+use crate::reconcile::report::ConfigReport;
+
+/// What is told and not yet taken.
+const TOLD: usize = 1024;
+/// Changes that come one right after the other are taken together: after so long a pause...
+const SETTLE: Duration = Duration::from_millis(20);
+/// ...and at the latest after so long.
+const SETTLE_AT_MOST: Duration = Duration::from_millis(200);
+/// How often it is said what the start waits for.
+const REMIND: Duration = Duration::from_secs(10);
+/// Doubts that `twill status` shows.
+const SHOWN: usize = 20;
+
+/// How to reach the API server.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// In place of the pod's service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// The node's own file; `None`: the usual one.
+    pub node_config: Option<PathBuf>,
+    /// Where our Secrets are; `None`: as the service account or the kubeconfig says.
+    pub namespace: Option<String>,
+}
+
+/// Why the source could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The node's own file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The client.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// Follows the API server.
+pub struct KubeSource {
+    local: Local,
+    connection: Connection,
+    teller: Teller,
+    told: mpsc::Receiver<Told>,
+    gathering: Gathering,
+    world: World,
+    /// Of the Secrets that are followed.
+    secrets: BTreeMap<String, AbortHandle>,
+    tasks: JoinSet<()>,
+    snapshot: Option<watch::Sender<Arc<Snapshot>>>,
+    report: watch::Sender<Arc<ConfigReport>>,
+    doubts: watch::Sender<Arc<Vec<Doubt>>>,
+}
+
+impl KubeSource {
+    /// Begins to follow the API server.
+    ///
+    /// # Errors
+    /// Where the node's file or the client is not what it should be; never because the API
+    /// server is away.
+    pub async fn open(options: &Options) -> Result<KubeSource, OpenError> {
+        let local = Local::load(options.node_config.as_deref())?;
+        let connection =
+            Connection::new(options.kubeconfig.as_deref(), options.namespace.clone()).await?;
+        let (sender, told) = mpsc::channel(TOLD);
+        let teller =
+            Teller { told: sender, restarts: Restarts::default(), silence: local.watch_timeout };
+        let mut tasks = JoinSet::new();
+        let client = &connection.client;
+        let follow = teller.clone();
+        tasks.spawn(follow.follow(Api::all(client.clone()), None, What::Nodes, Told::Node));
+        let follow = teller.clone();
+        tasks.spawn(follow.follow(
+            Api::all(client.clone()),
+            None,
+            What::Configurations,
+            Told::Configuration,
+        ));
+        let follow = teller.clone();
+        tasks.spawn(follow.follow(Api::all(client.clone()), None, What::Peers, Told::Peer));
+        Ok(KubeSource {
+            local,
+            connection,
+            teller,
+            told,
+            gathering: Gathering::default(),
+            world: World::default(),
+            secrets: BTreeMap::new(),
+            tasks,
+            snapshot: None,
+            report: watch::Sender::new(Arc::default()),
+            doubts: watch::Sender::default(),
+        })
+    }
+
+    /// What belongs to this node alone.
+    pub fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// Waits until the API server has told enough for a first snapshot. Safe to cancel.
+    pub async fn first(&mut self) -> watch::Receiver<Arc<Snapshot>> {
+        let mut remind_at = Instant::now() + REMIND;
+        loop {
+            let waiting = self.publish();
+            if let Some(snapshot) = &self.snapshot {
+                return snapshot.subscribe();
+            }
+            tokio::select! {
+                () = self.take() => {}
+                () = tokio::time::sleep_until(remind_at) => {
+                    let why = waiting.err().unwrap_or_default();
+                    tracing::info!("waiting for the API server: {why}");
+                    remind_at = Instant::now() + REMIND;
+                }
+            }
+        }
+    }
+
+    /// How what was told was taken.
+    pub fn reports(&self) -> watch::Receiver<Arc<ConfigReport>> {
+        self.report.subscribe()
+    }
+
+    /// What is wrong with the objects.
+    pub fn doubts(&self) -> watch::Receiver<Arc<Vec<Doubt>>> {
+        self.doubts.subscribe()
+    }
+
+    /// How often watches had to be begun again.
+    pub fn restarts(&self) -> Restarts {
+        self.teller.restarts.clone()
+    }
+
+    /// The API server, for those who write to it.
+    pub fn connection(&self) -> Connection {
+        self.connection.clone()
+    }
+
+    /// Follows the API server until dropped.
+    pub async fn run(mut self) {
+        let mut away = self.connection.away.clone();
+        loop {
+            tokio::select! {
+                () = self.take() => {}
+                Ok(()) = away.changed() => {
+                    match &*away.borrow_and_update() {
+                        Some(why) => tracing::warn!(
+                            "the API server does not answer: what it said last stands: {why}"
+                        ),
+                        None => tracing::info!("the API server answers"),
+                    }
+                }
+            }
+            // An error is what is still waited for, and part of the report.
+            drop(self.publish());
+        }
+    }
+
+    /// Takes what is told next, and all that follows it closely.
+    async fn take(&mut self) {
+        let Some(first) = self.told.recv().await else {
+            // The tasks that tell live as long as this.
+            return std::future::pending().await;
+        };
+        self.gathering.take(&mut self.world, first);
+        let latest = Instant::now() + SETTLE_AT_MOST;
+        while let Ok(Some(told)) =
+            tokio::time::timeout_at(latest.min(Instant::now() + SETTLE), self.told.recv()).await
+        {
+            self.gathering.take(&mut self.world, told);
+        }
+    }
+
+    /// What follows from the world, to whoever acts upon it. An error says what is still waited
+    /// for.
+    fn publish(&mut self) -> Result<(), String> {
+        if let Some(waiting) = self.gathering.waits_for() {
+            let troubles = self.gathering.troubles().next();
+            let waiting = match troubles {
+                Some(trouble) => format!("{waiting}; {trouble}"),
+                None => waiting,
+            };
+            self.publish_report(&[], Some(&waiting));
+            return Err(waiting);
+        }
+        let compiled = self.world.compile(&self.local);
+        self.follow_secrets(&compiled.secrets);
+        let untold = compiled.untold.first().filter(|_| self.snapshot.is_none());
+        let waiting = match (compiled.snapshot, untold) {
+            (Ok(_), Some(name)) => Some(format!("the Secret {name} was not told of yet")),
+            (Ok(snapshot), None) => {
+                match &self.snapshot {
+                    Some(sender) => {
+                        sender.send_if_modified(|current| {
+                            let differs = **current != snapshot;
+                            if differs {
+                                *current = Arc::new(snapshot);
+                            }
+                            differs
+                        });
+                    }
+                    None => self.snapshot = Some(watch::Sender::new(Arc::new(snapshot))),
+                }
+                None
+            }
+            (Err(waiting), _) => Some(waiting),
+        };
+        self.publish_report(&compiled.doubts, waiting.as_deref());
+        self.doubts.send_if_modified(|current| {
+            let differs = **current != compiled.doubts;
+            if differs {
+                for doubt in compiled.doubts.iter().filter(|doubt| !current.contains(doubt)) {
+                    tracing::warn!("{doubt}");
+                }
+                *current = Arc::new(compiled.doubts);
+            }
+            differs
+        });
+        waiting.map_or(Ok(()), Err)
+    }
+
+    /// The Secrets that are named, and no others.
+    fn follow_secrets(&mut self, named: &BTreeSet<String>) {
+        let gone: Vec<String> =
+            self.secrets.keys().filter(|name| !named.contains(*name)).cloned().collect();
+        for name in gone {
+            if let Some(task) = self.secrets.remove(&name) {
+                task.abort();
+            }
+            self.gathering.forget(&What::Secret(name));
+        }
+        for name in named {
+            if self.secrets.contains_key(name) {
+                continue;
+            }
+            let api = Api::namespaced(self.connection.client.clone(), &self.connection.namespace);
+            let (teller, told) = (self.teller.clone(), name.clone());
+            let task = self.tasks.spawn(teller.follow(
+                api,
+                Some(format!("metadata.name={name}")),
+                What::Secret(name.clone()),
+                move |event| Told::Secret(told.clone(), event),
+            ));
+            self.secrets.insert(name.clone(), task);
+        }
+    }
+
+    fn publish_report(&self, doubts: &[Doubt], waiting: Option<&str>) {
+        let mut report =
+            ConfigReport { loaded_at: self.report.borrow().loaded_at, ..ConfigReport::default() };
+        // The doubts about other Nodes are their own agents' to tell.
+        let own = doubts.iter().filter(|doubt| {
+            doubt.about.kind != Kind::Node || *doubt.about.name == *self.local.node
+        });
+        report.warnings = own.take(SHOWN).map(ToString::to_string).collect();
+        report.problems = self.gathering.troubles().collect();
+        if let Some(why) = &*self.connection.away.borrow() {
+            report.problems.insert(
+                0,
+                format!("the API server does not answer, and what it said last stands: {why}"),
+            );
+        }
+        if let Some(waiting) = waiting {
+            report.problems.push(format!("what the API server said last stands: {waiting}"));
+        } else {
+            report.loaded_at = Some(SystemTime::now());
+        }
+        self.report.send_if_modified(|current| {
+            // The time alone is no news.
+            let dated = ConfigReport { loaded_at: report.loaded_at, ..(**current).clone() };
+            let differs = dated != report || current.loaded_at.is_none();
+            if differs {
+                *current = Arc::new(report);
+            }
+            differs
+        });
+    }
+}
+
+impl std::fmt::Debug for KubeSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KubeSource").field("node", &self.local.node).finish_non_exhaustive()
+    }
+}
