@@ -384,7 +384,9 @@ subjects: [{kind: ServiceAccount, name: agent, namespace: twill}]
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {name: agent, namespace: twill}
-rules: [{apiGroups: [''], resources: [secrets], verbs: [get]}]
+rules:
+- {apiGroups: [''], resources: [secrets], verbs: [get]}
+- {apiGroups: [''], resources: [secrets], verbs: [list], resourceNames: [s]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -428,6 +430,8 @@ async fn roles_and_bindings_hold_once_tokens_are_known() -> Result<()> {
     let own: Api<Secret> = Api::namespaced(agent.clone(), "twill");
     own.get("s").await?;
     assert_eq!(refusal(own.list(&ListParams::default()).await).0, 403);
+    // A collection selected by one name counts as that name.
+    own.list(&ListParams::default().fields("metadata.name=s")).await?;
     let other: Api<Secret> = Api::namespaced(agent, "default");
     assert_eq!(refusal(other.get("s").await).0, 403);
     let asked = server.asked();

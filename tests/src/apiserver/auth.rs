@@ -156,6 +156,6 @@ fn rule_allows(rule: &Value, target: &Target) -> bool {
         && has("apiGroups", &target.kind.group)
         && has("resources", &target.resource())
         && names.is_none_or(|names| {
-            target.name.as_ref().is_some_and(|name| names.iter().any(|known| known == name))
+            target.named.as_ref().is_some_and(|name| names.iter().any(|known| known == name))
         })
 }

@@ -16,7 +16,7 @@ pub struct Asked {
     pub resource: String,
     /// Namespace; empty for all of them, or none.
     pub namespace: String,
-    /// Name; empty for a collection.
+    /// Name, also that of a collection selected by `metadata.name`; empty without.
     pub name: String,
     /// The HTTP status of the answer; 0 where a fault let there be none.
     pub code: u16,

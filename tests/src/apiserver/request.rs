@@ -43,6 +43,8 @@ pub(super) struct Target {
     /// `None`: all of them, or there are none.
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
+    /// What RBAC takes for the name: also that of a collection selected by `metadata.name`.
+    pub(super) named: Option<String>,
     /// The one subresource that is served here.
     pub(super) status: bool,
 }
@@ -158,7 +160,8 @@ pub(super) fn target(
     if status && verb == Verb::Delete {
         return Err(Refusal::method_not_allowed());
     }
-    Ok(Target { verb, kind, namespace, name, status })
+    let named = name.clone().or_else(|| parameters.fields.name().map(str::to_owned));
+    Ok(Target { verb, kind, namespace, name, named, status })
 }
 
 fn verb(method: &Method, named: bool, watch: bool) -> Result<Verb, Refusal> {

@@ -68,6 +68,16 @@ impl Selector {
         Ok(Selector { conditions })
     }
 
+    /// The one name that is asked for, where it is.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.conditions.iter().find_map(|condition| match &condition.wants {
+            Wants::OneOf(list) if condition.path == ["metadata", "name"] => {
+                list.first().map(String::as_str)
+            }
+            _ => None,
+        })
+    }
+
     pub(super) fn selects(&self, object: &Value) -> bool {
         self.conditions.iter().all(|condition| {
             let mut found = object;

@@ -124,7 +124,7 @@ impl Server {
             group: target.kind.group.clone(),
             resource: target.resource(),
             namespace: target.namespace.unwrap_or_default(),
-            name: target.name.unwrap_or_default(),
+            name: target.named.unwrap_or_default(),
             code,
             query: query.to_owned(),
         });

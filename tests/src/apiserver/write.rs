@@ -132,6 +132,7 @@ impl World {
             verb: super::request::Verb::Delete,
             namespace: kind.namespaced.then(|| namespace.to_owned()),
             name: Some(name.to_owned()),
+            named: None,
             kind,
             status: false,
         };
