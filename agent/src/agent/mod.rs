@@ -37,6 +37,7 @@ pub use self::start::StartError;
 use crate::control::{self, Backend, ControlSocket, HttpListener, InstallTimes};
 use crate::desired::cni::NETWORK;
 use crate::kernel;
+use crate::kernel::settings::Settings;
 use crate::reconcile::cni::CniOwner;
 use crate::reconcile::leases::LeaseSweep;
 use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport, MasqueradeReport};
@@ -55,6 +56,8 @@ pub struct Options {
     pub source: SourceOptions,
     /// Where the command line reaches it.
     pub socket: PathBuf,
+    /// Where the settings of interfaces are.
+    pub settings: Settings,
 }
 
 /// Where the world comes from.
@@ -112,7 +115,7 @@ pub async fn run(options: Options) -> Result<(), StartError> {
     };
     let readiness_file = socket_path.with_file_name("ready");
     let reports = source.reports.clone();
-    let agent = Agent::start(source, socket, http, readiness_file).await?;
+    let agent = Agent::start(source, socket, http, readiness_file, options.settings).await?;
     tell(&reports.borrow());
     agent.run(&mut signals).await;
     Ok(())
@@ -174,6 +177,7 @@ impl Agent {
         socket: ControlSocket,
         http: Option<HttpListener>,
         readiness_file: PathBuf,
+        settings: Settings,
     ) -> Result<Agent, StartError> {
         let Opened { snapshots: mut read, reports: read_report, restarts, run } = source;
         let in_force = watch::Sender::new(Arc::clone(&read.borrow_and_update()));
@@ -200,8 +204,8 @@ impl Agent {
         tasks.spawn(keep("the host's settings", {
             let (snapshot, hosts, kernel) = (in_force.subscribe(), hosts.clone(), kernel.clone());
             move || {
-                let settings = kernel::settings::Settings::default();
-                let inputs = host::Inputs { snapshot: snapshot.clone(), settings };
+                let inputs =
+                    host::Inputs { snapshot: snapshot.clone(), settings: settings.clone() };
                 let outputs = host::Outputs { report: hosts.clone(), notices: kernel.clone() };
                 host::run(inputs, outputs)
             }

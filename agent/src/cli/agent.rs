@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 use super::Exit;
 use crate::agent::{self, Options, SourceOptions};
 use crate::config::DEFAULT_FILE;
+use crate::kernel::settings::Settings;
 use crate::source::kube::{self, client::in_pod};
 
 /// Arguments of `twill agent`.
@@ -31,6 +32,9 @@ pub struct Args {
     /// Where the other commands reach this agent.
     #[arg(long, env = "TWILL_SOCKET", default_value = "/run/twill/twill.sock")]
     socket: PathBuf,
+    /// Where the kernel's settings are written: in a container, where the host's are mounted.
+    #[arg(long, value_name = "DIR", env = "TWILL_PROC_SYS", default_value = "/proc/sys")]
+    proc_sys: PathBuf,
     /// How to log, to standard error; RUST_LOG says how much (`info` where unset).
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -56,8 +60,8 @@ pub(super) fn run(args: Args) -> Exit {
             return Exit::Usage;
         }
     };
-    let socket = args.socket.clone();
-    let ended = runtime.block_on(agent::run(Options { source: source(args), socket }));
+    let (socket, settings) = (args.socket.clone(), Settings::at(args.proc_sys.clone()));
+    let ended = runtime.block_on(agent::run(Options { source: source(args), socket, settings }));
     match ended {
         Ok(()) => Exit::Yes,
         Err(error) => {
