@@ -16,6 +16,8 @@ pub fn missing(part: &str) -> Option<String> {
         "gobgp" => Gobgp::unavailable(),
         "openbgpd" => Openbgpd::unavailable(),
         "exabgp" => Exabgp::unavailable(),
+        "docker" => installed("dockerd", "docker.io"),
+        "containerd" => installed("containerd", "containerd"),
         "kubectl" => installed("kubectl", "kubernetes-client"),
         other => Some(format!("nobody knows how to look for {other}")),
     }

@@ -53,8 +53,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     run("cargo build", &mut cargo(&build))?;
     let directory = target("release")?;
     if cni {
-        build_static("twill-cni", "twill-cni", &directory)?;
-        build_static("twill-bench", "cni-floor", &directory)?;
+        build_static("twill-cni", "twill-cni", "release", &directory)?;
+        build_static("twill-bench", "cni-floor", "release", &directory)?;
     }
     run(
         "the bench program",
@@ -65,14 +65,19 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     )
 }
 
-/// Builds one program as users get it, into `static` beside the others.
-fn build_static(package: &str, program: &str, directory: &Path) -> Result<()> {
-    let build = ["rustc", "--quiet", "--release", "--package", package, "--bin", program];
+/// Builds one program as users get it, into `static` beside the others of its profile; its path.
+pub(crate) fn build_static(
+    package: &str,
+    program: &str,
+    profile: &str,
+    directory: &Path,
+) -> Result<PathBuf> {
+    let build = ["rustc", "--quiet", "--profile", profile, "--package", package, "--bin", program];
     let flags = ["--", "-C", "target-feature=+crt-static"];
     run("cargo rustc", &mut cargo(&[&build[..], &flags].concat()))?;
     let to = directory.join("static");
     std::fs::create_dir_all(&to)?;
     std::fs::copy(directory.join(program), to.join(program))
         .with_context(|| format!("cannot copy {program}"))?;
-    Ok(())
+    Ok(to.join(program))
 }
