@@ -6,6 +6,7 @@ mod announce;
 mod check;
 pub mod client;
 mod completions;
+mod crds;
 mod explain;
 mod fib;
 pub(crate) mod human;
@@ -65,6 +66,8 @@ pub enum Command {
     InstallCni(install_cni::Args),
     /// Prints a completion script for a shell.
     Completions(completions::Args),
+    /// Prints the definitions of the custom resources, for `kubectl apply -f -`.
+    Crds(crds::Args),
 }
 
 /// How a command ends; scripts rely on the numbers.
@@ -113,5 +116,6 @@ fn execute(command: Command) -> Exit {
         Command::Reset(args) => reset::run(&args),
         Command::InstallCni(args) => install_cni::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::Crds(crds::Args {}) => crds::run(),
     }
 }

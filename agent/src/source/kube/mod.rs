@@ -13,6 +13,7 @@
 pub mod annotation;
 mod claims;
 pub mod client;
+pub mod crd;
 pub mod doubt;
 mod gathering;
 pub mod node;
