@@ -1,5 +1,7 @@
 //! `BGPConfiguration`: the cluster's settings.
 
+#![allow(unreachable_pub, reason = "the derive repeats the type within a function")]
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

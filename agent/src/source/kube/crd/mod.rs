@@ -4,6 +4,8 @@
 //! cannot say (overlaps, clashes, what is built) the agent checks with the readers of the
 //! configuration file. A test holds the two against each other, key by key.
 
+#![allow(clippy::duplicated_attributes, reason = "columns of a table are alike")]
+
 mod configuration;
 mod peer;
 mod schema;
@@ -13,9 +15,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 pub use configuration::{
-    BGPConfiguration, BGPConfigurationSpec, DataplaneSpec, MeshSpec, ReflectorSpec,
+    BGPConfiguration, BGPConfigurationSpec, DataplaneSpec, MeshSpec, Mode, ReflectorSpec,
 };
-pub use peer::{BGPPeer, BGPPeerSpec, ExportSpec, ImportSpec, RuleSpec, SecretKeySpec};
+pub use peer::{BGPPeer, BGPPeerSpec, ExportSpec, ImportSpec, Otherwise, RuleSpec, SecretKeySpec};
 pub use status::{
     BGPNodeStatus, BGPNodeStatusSpec, BGPNodeStatusStatus, Condition, RouteCounts, Session,
     SessionCounts,

@@ -1,5 +1,7 @@
 //! `BGPPeer`: a router outside the mesh.
 
+#![allow(unreachable_pub, reason = "the derive repeats the type within a function")]
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -115,3 +115,10 @@ fn printed_definitions_can_be_read_again() {
         assert_eq!(read, definition);
     }
 }
+
+#[test]
+fn what_is_deployed_is_what_is_printed() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/crds/twill.dev.yaml");
+    let deployed = std::fs::read_to_string(path).unwrap();
+    assert!(deployed == yaml(), "run `twill crds > deploy/crds/twill.dev.yaml`");
+}
