@@ -1,7 +1,8 @@
 //! Which boot this is: leases and readiness last no longer.
 
-use std::fs;
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -12,7 +13,8 @@ pub(crate) fn id() -> io::Result<&'static str> {
     if let Some(id) = KNOWN.get() {
         return Ok(id);
     }
-    let mut id = fs::read_to_string(BOOT_ID)?;
-    id.truncate(id.trim_end().len());
-    Ok(KNOWN.get_or_init(|| id))
+    let mut bytes = [0; 64];
+    let length = File::open(BOOT_ID)?.read_at(&mut bytes, 0)?;
+    let text = bytes.get(..length).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    Ok(KNOWN.get_or_init(|| text.unwrap_or_default().trim_end().to_owned()))
 }

@@ -1,6 +1,6 @@
 //! The pod's network namespace. One setns each way at most; no thread, no fork.
 
-use std::fs::{File, metadata};
+use std::fs::{File, Metadata, metadata};
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
@@ -9,6 +9,7 @@ use std::path::Path;
 use nix::sched::{CloneFlags, setns};
 
 use crate::error::{Code, Error};
+use crate::link::Netlink;
 
 const OWN: &str = "/proc/self/ns/net";
 
@@ -20,21 +21,13 @@ impl Netns {
     /// Opens CNI_NETNS. `None` where nothing is there.
     ///
     /// # Errors
-    /// Code 4 for the host's own namespace, in which a pod's default route would cut off the host.
+    /// Code 4 for what cannot be opened.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, Error> {
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(wrong(path, &error.to_string())),
-        };
-        let (one, other) = (file.metadata(), metadata(OWN));
-        let same = |(one, other): (std::fs::Metadata, std::fs::Metadata)| {
-            (one.dev(), one.ino()) == (other.dev(), other.ino())
-        };
-        if one.ok().zip(other.ok()).is_some_and(same) {
-            return Err(wrong(path, "it is the host's own network namespace"));
+        match File::open(path) {
+            Ok(file) => Ok(Some(Self(file))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(wrong(path, &error.to_string())),
         }
-        Ok(Some(Self(file)))
     }
 
     /// The namespace of this thread.
@@ -46,11 +39,36 @@ impl Netns {
         open.map(Self).map_err(|error| Error::new(Code::Io, format!("cannot open {OWN}: {error}")))
     }
 
-    /// Goes there. Sockets opened before stay where they are.
+    /// Goes there, and opens a socket there. Sockets opened before stay where they are.
     ///
     /// # Errors
-    /// Code 4 where it is no network namespace.
-    pub(crate) fn enter(&self, path: &Path) -> Result<(), Error> {
+    /// Code 4 where it is no network namespace, or the one that `host` is of: there a pod's default
+    /// route would cut off the host.
+    pub(crate) fn enter(&self, path: &Path, host: &Netlink) -> Result<Netlink, Error> {
+        let cookie = host.namespace();
+        // Where the kernel has no cookies yet. Looking /proc up costs more than both of them.
+        let own = if cookie.is_none() { metadata(OWN).ok() } else { None };
+        self.go(path)?;
+        let pod = Netlink::open()?;
+        let same_file = |own: Metadata| {
+            let there = self.0.metadata().ok();
+            there.is_some_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino()))
+        };
+        if cookie.is_some() && cookie == pod.namespace() || own.is_some_and(same_file) {
+            return Err(wrong(path, "it is the host's own network namespace"));
+        }
+        Ok(pod)
+    }
+
+    /// Goes back there.
+    ///
+    /// # Errors
+    /// Code 4 where it cannot be entered.
+    pub(crate) fn return_to(&self) -> Result<(), Error> {
+        self.go(Path::new(OWN))
+    }
+
+    fn go(&self, path: &Path) -> Result<(), Error> {
         setns(&self.0, CloneFlags::CLONE_NEWNET).map_err(|errno| match errno {
             nix::Error::EINVAL => wrong(path, "it is no network namespace"),
             errno => wrong(path, &format!("it cannot be entered: {}", errno.desc())),

@@ -13,12 +13,14 @@ use std::process::{Command, ExitCode};
 use netlink_sys::Socket;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::libc;
-use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::resource::{UsageWho, getrusage};
+use rustix::net::netdevice::name_to_index;
 
 const POD_END: &str = "eth0";
 const VETH_INFO_PEER: u16 = 1;
+const NUM_TX_QUEUES: u16 = 31;
+const NUM_RX_QUEUES: u16 = 32;
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 const UP: u32 = libc::IFF_UP as u32;
 
@@ -57,12 +59,14 @@ fn add(netns: &str, host: &str, bridge: &str, address: &str) -> Outcome {
         m.link(0, UP);
         m.attribute(libc::IFLA_IFNAME, format!("{host}\0").as_bytes());
         m.attribute(libc::IFLA_MASTER, &bridge.to_ne_bytes());
+        m.one_queue();
         m.nest(libc::IFLA_LINKINFO, |m| {
             m.attribute(libc::IFLA_INFO_KIND, b"veth");
             m.nest(libc::IFLA_INFO_DATA, |m| {
                 m.nest(VETH_INFO_PEER, |m| {
                     m.link(0, 0);
                     m.attribute(libc::IFLA_IFNAME, b"eth0\0");
+                    m.one_queue();
                     let netns = netns.as_raw_fd() as u32;
                     m.attribute(libc::IFLA_NET_NS_FD, &netns.to_ne_bytes());
                 });
@@ -72,7 +76,8 @@ fn add(netns: &str, host: &str, bridge: &str, address: &str) -> Outcome {
     batch.send(&Socket::new(NETLINK_ROUTE)?)?;
 
     setns(&netns, CloneFlags::CLONE_NEWNET)?;
-    let index = if_nametoindex(POD_END)?;
+    let pod = Socket::new(NETLINK_ROUTE)?;
+    let index = name_to_index(&pod, POD_END)?;
     let mut batch = Batch::default();
     batch.push(libc::RTM_NEWLINK, 0, |m| m.link(index, UP));
     batch.push(libc::RTM_NEWADDR, libc::NLM_F_CREATE, |m| {
@@ -91,7 +96,7 @@ fn add(netns: &str, host: &str, bridge: &str, address: &str) -> Outcome {
             m.attribute(libc::RTA_OIF, &index.to_ne_bytes());
         });
     }
-    batch.send(&Socket::new(NETLINK_ROUTE)?)
+    batch.send(&pod)
 }
 
 fn check(netns: &str, host: &str) -> Outcome {
@@ -157,6 +162,13 @@ impl Batch {
 struct Body(Vec<u8>);
 
 impl Body {
+    /// Without this the kernel makes more of them and waits for RCU to take them away again.
+    fn one_queue(&mut self) {
+        for kind in [NUM_TX_QUEUES, NUM_RX_QUEUES] {
+            self.attribute(kind, &1u32.to_ne_bytes());
+        }
+    }
+
     fn link(&mut self, index: u32, flags: u32) {
         self.0.extend_from_slice(&[0; 4]);
         for word in [index, flags, flags] {

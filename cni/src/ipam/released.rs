@@ -4,7 +4,8 @@
 //! a record may be written before its lease is removed and a process killed in between does no
 //! harm, and the head, which records are used up, may be written late.
 
-use std::collections::HashMap;
+use std::cell::{Cell, OnceCell};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::IpAddr;
@@ -19,11 +20,17 @@ const RECORD: usize = 32;
 /// Beyond so many the oldest are forgotten; the walk over unused addresses finds them again.
 pub(crate) const KEPT: usize = 1024;
 
+/// So many questions are answered by looking through the records, before an index is made of them:
+/// most ADDs ask one or two.
+const UNINDEXED: usize = 4;
+
 /// Records of one family, in the order of release.
 #[derive(Debug, Default)]
 pub struct Released {
     records: Vec<(IpAddr, Uptime)>,
-    last: HashMap<IpAddr, usize>,
+    /// The place of each address's last record, once it is worth it.
+    last: OnceCell<BTreeMap<IpAddr, usize>>,
+    asked: Cell<usize>,
     /// The number, in the file, of the first record read.
     head: u64,
 }
@@ -31,26 +38,38 @@ pub struct Released {
 impl Released {
     /// From records, oldest first.
     pub fn new(records: Vec<(IpAddr, Uptime)>) -> Self {
-        let last = records.iter().enumerate().map(|(place, (address, _))| (*address, place));
-        Self { last: last.collect(), records, head: 0 }
+        Self { records, ..Self::default() }
     }
 
     /// Whether it is known to have been given back.
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.last.contains_key(&address)
+        self.last_of(address).is_some()
+    }
+
+    /// The place of the last record of an address.
+    fn last_of(&self, address: IpAddr) -> Option<usize> {
+        let asked = self.asked.replace(self.asked.get().saturating_add(1));
+        if asked < UNINDEXED {
+            return self.records.iter().rposition(|(other, _)| *other == address);
+        }
+        let index = || {
+            let records = self.records.iter().enumerate();
+            records.map(|(place, (address, _))| (*address, place)).collect()
+        };
+        self.last.get_or_init(index).get(&address).copied()
     }
 
     /// The records that count, oldest first.
     pub fn live(&self) -> impl Iterator<Item = (IpAddr, Uptime)> + '_ {
-        let counts = |place: &usize, address| self.last.get(address) == Some(place);
         let all = self.records.iter().enumerate();
-        all.filter(move |(place, (address, _))| counts(place, address)).map(|(_, record)| *record)
+        all.filter(|(place, (address, _))| self.last_of(*address) == Some(*place))
+            .map(|(_, record)| *record)
     }
 
     /// How many records from the oldest on count no more, now that this address is given out.
     fn used_up(&self, taken: IpAddr, is_held: impl Fn(IpAddr) -> bool) -> u64 {
         let dead = |(place, (address, _)): &(usize, &(IpAddr, Uptime))| {
-            self.last.get(address) != Some(place) || *address == taken || is_held(*address)
+            self.last_of(*address) != Some(*place) || *address == taken || is_held(*address)
         };
         self.records.iter().enumerate().take_while(dead).count() as u64
     }

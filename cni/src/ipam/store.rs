@@ -233,15 +233,14 @@ impl Store {
 
     fn write_leases(&self, holder: Holder<'_>, addresses: &[IpAddr]) -> Result<(), IpamError> {
         let new = self.own("new");
-        // Never written over: it may still be one file with a lease.
-        unless_missing(fs::remove_file(&new)).map_err(failed("remove", &new))?;
         let text = format!("{}{LINE_BREAK}{}", holder.container_id, holder.interface);
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o644)
-            .open(&new)
-            .and_then(|mut file| file.write_all(text.as_bytes()));
+        let create = || OpenOptions::new().write(true).create_new(true).mode(0o644).open(&new);
+        let created = create().or_else(|error| match error.kind() {
+            // Of an ADD that was killed. Never written over: it may be one file with a lease.
+            ErrorKind::AlreadyExists => fs::remove_file(&new).and_then(|()| create()),
+            _ => Err(error),
+        });
+        let written = created.and_then(|mut file| file.write_all(text.as_bytes()));
         written.map_err(failed("write", &new))?;
         for (made, address) in addresses.iter().enumerate() {
             let path = self.lease_path(*address);
@@ -355,7 +354,9 @@ impl Store {
     /// Where the walk of a set goes on.
     pub(crate) fn last_reserved(&self, set: usize) -> Option<IpAddr> {
         let path = self.directory.join(format!("last_reserved_ip.{set}"));
-        fs::read_to_string(path).ok()?.trim().parse().ok()
+        let mut bytes = [0; 64];
+        let length = File::open(path).and_then(|file| file.read_at(&mut bytes, 0)).ok()?;
+        std::str::from_utf8(bytes.get(..length)?).ok()?.trim().parse().ok()
     }
 
     /// Whether the walk of this set found nothing the last time.

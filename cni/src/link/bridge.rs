@@ -20,7 +20,7 @@ const UP: u32 = libc::IFF_UP as u32;
 const ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_NONE: u8 = 1;
 /// IFLA_INET_CONF, and the IPV4_DEVCONF_* that a bridge without an agent needs.
-const INET_CONF: u16 = 1;
+pub(crate) const INET_CONF: u16 = 1;
 const FORWARDING: u16 = 1;
 const PROXY_ARP: u16 = 3;
 const SEND_REDIRECTS: u16 = 6;

@@ -17,10 +17,11 @@ pub use bridge::{BridgeSpec, BridgeState, ensure_bridge};
 pub use name::{HOST_PREFIX, InterfaceName, MAX_NAME, Mac, NameError, PairNames};
 pub use netlink::{LinkError, Netlink};
 pub use pod::{HostEnd, PodEnd, delete, delete_existing, set_up};
-pub use query::{Link, addresses, find_link, index_of, is_local, routes};
+pub use query::{Answer, Link, addresses, ask_route, find_link, routes};
 pub use reattach::reattach;
 
 pub(crate) use bridge::ensure;
+pub(crate) use query::find_link_with;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -7,11 +7,18 @@ use std::fmt;
 use std::io;
 
 use netlink_sys::Socket;
-use nix::libc;
+use nix::sys::socket::getsockopt;
+use nix::{getsockopt_impl, libc, sockopt_impl};
+use rustix::net::netdevice::name_to_index;
 use thiserror::Error;
 
 use crate::link::InterfaceName;
 use crate::link::message::{Attributes, Batch, Message, Messages, Step, text_of, u32_of};
+
+sockopt_impl!(
+    /// Which network namespace a socket is of, for as long as the machine runs.
+    NetnsCookie, GetOnly, libc::SOL_SOCKET, libc::SO_NETNS_COOKIE, u64
+);
 
 /// Attribute of a refusal that holds the kernel's words (enum nlmsgerr_attrs).
 const REFUSAL_WORDS: u16 = 1;
@@ -104,6 +111,24 @@ impl Netlink {
         let socket = Socket::new(netlink_sys::protocols::NETLINK_ROUTE)?;
         socket.set_ext_ack(true)?;
         Ok(Self { socket, buffer: Vec::with_capacity(16 * 1024) })
+    }
+
+    /// What tells its network namespace from others; `None` before Linux 5.14.
+    pub(crate) fn namespace(&self) -> Option<u64> {
+        getsockopt(&self.socket, NetnsCookie).ok()
+    }
+
+    /// The index of the link of this name. By ioctl: unlike a netlink question it does not wait for
+    /// whoever changes links, in any namespace of this machine.
+    ///
+    /// # Errors
+    /// The kernel could not be asked.
+    pub fn index_of(&self, name: InterfaceName) -> Result<Option<u32>, LinkError> {
+        match name_to_index(&self.socket, name.as_str()) {
+            Ok(index) => Ok(Some(index)),
+            Err(rustix::io::Errno::NODEV) => Ok(None),
+            Err(errno) => Err(io::Error::from(errno).into()),
+        }
     }
 
     /// Has dumps filtered by the kernel instead of by us.

@@ -12,7 +12,7 @@ use nix::libc;
 
 use crate::address::Cidr;
 use crate::config::{HostRoutes, PortOptions, Route};
-use crate::link::bridge::{add_address, no_own_link_local, write_address, write_ip};
+use crate::link::bridge::{INET_CONF, add_address, no_own_link_local, write_address, write_ip};
 use crate::link::message::{Batch, Body, Step, Tolerate};
 use crate::link::netlink::{LinkError, Netlink};
 use crate::link::{InterfaceName, Mac, PairNames};
@@ -22,6 +22,8 @@ const UP: u32 = libc::IFF_UP as u32;
 const PROMISC: u32 = libc::IFF_PROMISC as u32;
 /// linux/veth.h, linux/if_link.h, linux/rtnetlink.h: what libc does not name.
 const VETH_INFO_PEER: u16 = 1;
+const NUM_TX_QUEUES: u16 = 31;
+const NUM_RX_QUEUES: u16 = 32;
 const INFO_SLAVE_KIND: u16 = 4;
 const INFO_SLAVE_DATA: u16 = 5;
 const BRPORT_MODE: u16 = 4;
@@ -30,6 +32,8 @@ const NEXT_HOP_ON_LINK: u32 = 4;
 const METRIC_MTU: u16 = 2;
 const METRIC_ADVMSS: u16 = 8;
 const BOOT: u8 = 3;
+/// Of the IPV4_DEVCONF_*.
+const ACCEPT_REDIRECTS: u16 = 4;
 
 /// The bridge's side of an attachment.
 pub struct HostEnd<'a> {
@@ -49,9 +53,11 @@ pub struct HostEnd<'a> {
     pub port: PortOptions,
     /// The bridge takes in all frames.
     pub promiscuous: bool,
-    /// Addresses the bridge must have; it keeps those it has.
+    /// Whether pods have IPv6.
+    pub ipv6: bool,
+    /// Addresses that the bridge seems to lack; it keeps those it has.
     pub gateways: &'a [Cidr],
-    /// Subnets of pods that must be on link at the bridge.
+    /// Subnets of pods that seem not to be on link at the bridge.
     pub subnets: &'a [Cidr],
     /// How those routes are marked.
     pub routes: HostRoutes,
@@ -94,6 +100,7 @@ impl HostEnd<'_> {
             m.text(libc::IFLA_IFNAME, self.names.host.as_str());
             m.bytes(libc::IFLA_ADDRESS, &self.names.host_mac.0);
             m.u32(libc::IFLA_MTU, self.mtu);
+            one_queue(m);
             m.u32(libc::IFLA_MASTER, self.bridge_index);
             m.nest(libc::IFLA_LINKINFO, |m| {
                 m.bytes(libc::IFLA_INFO_KIND, b"veth");
@@ -103,6 +110,7 @@ impl HostEnd<'_> {
                         m.text(libc::IFLA_IFNAME, self.interface.as_str());
                         m.bytes(libc::IFLA_ADDRESS, &self.names.pod_mac.0);
                         m.u32(libc::IFLA_MTU, self.mtu);
+                        one_queue(m);
                         m.u32(libc::IFLA_NET_NS_FD, self.netns.as_raw_fd() as u32);
                     });
                 });
@@ -112,9 +120,8 @@ impl HostEnd<'_> {
 
     /// The host's end is a port: it needs no address of its own, and none settles on it.
     fn configure_port(&self, batch: &mut Batch) {
-        let ipv6 = self.subnets.iter().any(|subnet| subnet.is_ipv6());
         let PortOptions { hairpin, isolated } = self.port;
-        if !(ipv6 || hairpin || isolated) {
+        if !(self.ipv6 || hairpin || isolated) {
             return;
         }
         let step = Step::Configure(self.names.host);
@@ -124,7 +131,7 @@ impl HostEnd<'_> {
             if hairpin || isolated {
                 port_options(m, self.port);
             }
-            if ipv6 {
+            if self.ipv6 {
                 m.nest(libc::IFLA_AF_SPEC, no_own_link_local);
             }
         });
@@ -141,6 +148,13 @@ impl HostEnd<'_> {
             m.u32(libc::RTA_PRIORITY, self.routes.metric);
         });
     }
+}
+
+/// As many queues as a veth uses unless told otherwise. Said, because one that is not told is made
+/// with a queue for each processor and then reduced to one, which waits for RCU.
+fn one_queue(m: &mut Body<'_>) {
+    m.u32(NUM_TX_QUEUES, 1);
+    m.u32(NUM_RX_QUEUES, 1);
 }
 
 /// The pod's side of an attachment.
@@ -178,8 +192,8 @@ impl PodEnd<'_> {
 
     fn send(&self, netlink: &mut Netlink, index: u32, tolerate: Tolerate) -> Result<(), LinkError> {
         let mut batch = Batch::new();
-        let ipv6 = self.addresses.iter().any(|address| address.is_ipv6());
-        let own_link_local = ipv6 && !self.detect_duplicates;
+        let has = |ipv6: bool| self.addresses.iter().any(|address| address.is_ipv6() == ipv6);
+        let own_link_local = has(true) && !self.detect_duplicates;
         let step = Step::Configure(self.interface);
         if own_link_local {
             // The kernel's own would have to settle first, for a second or two.
@@ -189,7 +203,12 @@ impl PodEnd<'_> {
             });
         }
         if self.up {
-            batch.push(step, Tolerate::Nothing, libc::RTM_NEWLINK, 0, |m| m.link(index, UP, UP));
+            batch.push(step, Tolerate::Nothing, libc::RTM_NEWLINK, 0, |m| {
+                m.link(index, UP, UP);
+                if has(false) {
+                    m.nest(libc::IFLA_AF_SPEC, no_redirects);
+                }
+            });
         }
         if own_link_local && let Some(address) = Cidr::new(self.mac.link_local().into(), 64) {
             self.add_address(&mut batch, tolerate, index, address);
@@ -248,6 +267,11 @@ impl PodEnd<'_> {
             }
         });
     }
+}
+
+/// Within IFLA_AF_SPEC: no redirects are believed, as far as the interface has a say in it.
+fn no_redirects(m: &mut Body<'_>) {
+    m.nest(libc::AF_INET as u16, |m| m.nest(INET_CONF, |m| m.u32(ACCEPT_REDIRECTS, 0)));
 }
 
 /// Of a port of a bridge, within a message about it.

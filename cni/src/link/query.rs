@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nix::libc;
-use nix::net::if_::if_nametoindex;
 
 use crate::address::{Cidr, width};
+use crate::config::HostRoutes;
 use crate::link::bridge::write_ip;
 use crate::link::message::{Attributes, Batch, Message, Step, Tolerate, text_of, u32_of};
 use crate::link::netlink::{LinkError, Netlink};
@@ -56,49 +56,99 @@ impl Link {
     }
 }
 
-/// The index of the link of this name in the namespace of this thread. By ioctl: unlike a netlink
-/// question it does not wait for whoever changes links, on any namespace of this machine.
-///
-/// # Errors
-/// No socket could be opened.
-pub fn index_of(name: InterfaceName) -> Result<Option<u32>, LinkError> {
-    match if_nametoindex(name.as_str()) {
-        Ok(index) => Ok(Some(index)),
-        Err(nix::Error::ENODEV) => Ok(None),
-        Err(errno) => Err(std::io::Error::from(errno).into()),
+/// The route by which an address is reached, as the routing tables have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// RTN_LOCAL: the address is this host's own, on whatever interface; then no pod can have it.
+    pub local: bool,
+    /// The prefix of the route.
+    pub to: Cidr,
+    /// Out of which link.
+    pub device: Option<u32>,
+    /// Whether by a gateway.
+    pub on_link: bool,
+    /// How it is marked.
+    pub mark: HostRoutes,
+}
+
+impl Answer {
+    fn read(message: &Message<'_>) -> Option<Self> {
+        let (to, gateway) = read_route(message)?;
+        let attributes = message.attributes(ROUTE_FIXED);
+        let number = |kind| attributes.value_of(kind).and_then(u32_of);
+        let mark = HostRoutes {
+            metric: number(libc::RTA_PRIORITY).unwrap_or(0),
+            table: number(libc::RTA_TABLE).unwrap_or(0),
+            protocol: *message.body.get(5)?,
+        };
+        Some(Self {
+            local: message.body.get(7) == Some(&libc::RTN_LOCAL),
+            to,
+            device: number(libc::RTA_OIF),
+            on_link: gateway.is_none(),
+            mark,
+        })
     }
 }
 
-/// Whether the address is this host's own, on whatever interface: then no pod can have it as well.
+/// Asks for the route to an address. `None` where there is none: a kernel that refuses has answered.
+/// Takes no lock that links are changed under.
 ///
 /// # Errors
-/// The socket failed. A kernel that knows no route to the address has answered.
-pub fn is_local(netlink: &mut Netlink, address: IpAddr) -> Result<bool, LinkError> {
-    let family = if address.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
+/// The socket failed.
+pub fn ask_route(netlink: &mut Netlink, address: IpAddr) -> Result<Option<Answer>, LinkError> {
     let mut batch = Batch::new();
-    let step = Step::FindRoute(address);
-    batch.push(step, Tolerate::Refusal, libc::RTM_GETROUTE, 0, |m| {
-        m.raw(&[family as u8, width(address), 0, 0]);
-        m.raw(&[0; ROUTE_FIXED - 4]);
+    push_route(&mut batch, address, None);
+    let mut answer = None;
+    netlink.ask(&batch, |_, message| answer = Answer::read(message))?;
+    Ok(answer)
+}
+
+/// The question, out of this link where one is named: a link-local address is one of a link.
+fn push_route(batch: &mut Batch, address: IpAddr, device: Option<u32>) {
+    let family = if address.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
+    batch.push(Step::FindRoute(address), Tolerate::Refusal, libc::RTM_GETROUTE, 0, |m| {
+        m.raw(&[family as u8, width(address), 0, 0, 0, 0, 0, 0]);
+        m.raw(&libc::RTM_F_FIB_MATCH.to_ne_bytes());
         write_ip(m, libc::RTA_DST, address);
+        if let Some(device) = device {
+            m.u32(libc::RTA_OIF, device);
+        }
     });
-    let mut local = false;
-    netlink.ask(&batch, |_, message| local = message.body.get(7) == Some(&libc::RTN_LOCAL))?;
-    Ok(local)
 }
 
 /// The link of this name, if there is one.
 pub fn find_link(netlink: &mut Netlink, name: InterfaceName) -> Result<Option<Link>, LinkError> {
-    let step = Step::FindLink(name);
+    find_link_with(netlink, name, &[]).map(|(link, _)| link)
+}
+
+/// The link of this name, and which of these addresses are its own, by one system call.
+pub(crate) fn find_link_with(
+    netlink: &mut Netlink,
+    name: InterfaceName,
+    addresses: &[Cidr],
+) -> Result<(Option<Link>, Vec<Cidr>), LinkError> {
+    let index = if addresses.is_empty() { None } else { netlink.index_of(name)? };
     let mut batch = Batch::new();
+    let step = Step::FindLink(name);
     batch.push(step, Tolerate::Missing, libc::RTM_GETLINK, 0, |m| {
         m.link(0, 0, 0);
         m.text(libc::IFLA_IFNAME, name.as_str());
         m.u32(libc::IFLA_EXT_MASK, SKIP_STATISTICS);
     });
-    let mut answer = None;
-    netlink.ask(&batch, |_, message| answer = Some(Link::read(message)))?;
-    answer.map(|link| link.ok_or(LinkError::Unreadable(step))).transpose()
+    for address in addresses.iter().filter(|_| index.is_some()) {
+        push_route(&mut batch, address.address(), index);
+    }
+    let mut link = None;
+    let mut own = Vec::new();
+    netlink.ask(&batch, |place, message| match place.checked_sub(1) {
+        None => link = Some(Link::read(message)),
+        Some(place) => {
+            let answer = Answer::read(message).filter(|a| a.local && a.device == index);
+            own.extend(answer.and_then(|_| addresses.get(place)));
+        }
+    })?;
+    Ok((link.map(|link| link.ok_or(LinkError::Unreadable(step))).transpose()?, own))
 }
 
 /// The addresses of a link, both families.

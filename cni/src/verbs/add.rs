@@ -33,6 +33,8 @@ struct Attach<'a> {
     path: &'a Path,
     netns: Netns,
     host: Netlink,
+    /// Routes to addresses that were asked about.
+    routes: Vec<link::Answer>,
 }
 
 pub(crate) fn add(request: &Request) -> Result<Value, Error> {
@@ -49,7 +51,9 @@ pub(crate) fn add(request: &Request) -> Result<Value, Error> {
         names.pod_mac = mac;
     }
     let host = Netlink::open()?;
-    let mut attach = Attach { request, config: &config, interface, names, path, netns, host };
+    let routes = Vec::new();
+    let mut attach =
+        Attach { request, config: &config, interface, names, path, netns, host, routes };
     let result = match &config.ipam {
         Ipam::BuiltIn(ipam) => {
             let network = Network::new(&config.name, ipam.clone());
@@ -103,16 +107,14 @@ impl Attach<'_> {
             self.make(&mut pod, &allocation)
         });
         attached.inspect_err(|_| {
-            let left = home.enter(Path::new("/proc/self/ns/net"));
-            let _ = left.and_then(|()| delegate.run("DEL"));
+            let _ = home.return_to().and_then(|()| delegate.run("DEL"));
         })
     }
 
     /// A socket in the pod, where the interface must not be.
     fn enter(&self) -> Result<Netlink, Error> {
-        self.netns.enter(self.path)?;
-        let pod = Netlink::open()?;
-        if link::index_of(self.interface)?.is_some() {
+        let pod = self.netns.enter(self.path, &self.host)?;
+        if pod.index_of(self.interface)?.is_some() {
             return Err(Error::new(
                 Code::Environment,
                 format!(
@@ -146,7 +148,19 @@ impl Attach<'_> {
     fn make(&mut self, pod: &mut Netlink, allocation: &Allocation) -> Result<AddResult, Error> {
         let plan = Plan::new(self.config, allocation)?;
         let dns = dns(self.config, allocation)?;
-        let bridge = self.bridge(&plan.bridge)?;
+        let (bridge, own) = self.bridge(&plan.bridge)?;
+        let has_subnet = |subnet: &Cidr| {
+            let route = |route: &link::Answer| {
+                route.to == *subnet
+                    && route.device == Some(bridge.index)
+                    && route.on_link
+                    && route.mark == self.config.host_routes
+            };
+            self.routes.iter().any(route)
+        };
+        let lacks = |has: &dyn Fn(&Cidr) -> bool, all: &[Cidr]| -> Vec<Cidr> {
+            all.iter().filter(|one| !has(one)).copied().collect()
+        };
         let mtu = self.config.mtu.unwrap_or(bridge.mtu);
         let host_end = HostEnd {
             names: self.names,
@@ -157,8 +171,9 @@ impl Attach<'_> {
             mtu,
             port: self.config.port,
             promiscuous: self.config.promiscuous,
-            gateways: &plan.bridge.addresses,
-            subnets: &plan.subnets,
+            ipv6: plan.subnets.iter().any(|subnet| subnet.is_ipv6()),
+            gateways: &lacks(&|gateway| own.contains(gateway), &plan.bridge.addresses),
+            subnets: &lacks(&has_subnet, &plan.subnets),
             routes: self.config.host_routes,
         };
         host_end.attach(&mut self.host).map_err(|error| match error {
@@ -175,9 +190,10 @@ impl Attach<'_> {
         Ok(self.result(&plan, &bridge, mtu, dns))
     }
 
-    /// The bridge as it is where that is good enough, else as it should be.
-    fn bridge(&mut self, spec: &BridgeSpec) -> Result<BridgeState, LinkError> {
-        let found = link::find_link(&mut self.host, spec.name)?;
+    /// The bridge as it is where that is good enough, else as it should be; and which of its
+    /// addresses it is known to have.
+    fn bridge(&mut self, spec: &BridgeSpec) -> Result<(BridgeState, Vec<Cidr>), LinkError> {
+        let (found, own) = link::find_link_with(&mut self.host, spec.name, &spec.addresses)?;
         if let Some(bridge) = &found
             && bridge.kind == "bridge"
             && bridge.up
@@ -185,15 +201,17 @@ impl Attach<'_> {
             && let Some(mac) = bridge.mac
         {
             let (index, mtu) = (bridge.index, bridge.mtu);
-            return Ok(BridgeState { index, mac, mtu, created: false, changed: Vec::new() });
+            let state = BridgeState { index, mac, mtu, created: false, changed: Vec::new() };
+            return Ok((state, own));
         }
         // The MTU of a bridge that exists is its owner's.
         let mtu = spec.mtu.filter(|_| found.is_none());
-        link::ensure(&mut self.host, &BridgeSpec { mtu, ..spec.clone() })
+        let state = link::ensure(&mut self.host, &BridgeSpec { mtu, ..spec.clone() })?;
+        Ok((state, spec.addresses.clone()))
     }
 
     fn configure(&self, pod: &mut Netlink, plan: &Plan) -> Result<(), Error> {
-        let index = link::index_of(self.interface)?.ok_or_else(|| {
+        let index = pod.index_of(self.interface)?.ok_or_else(|| {
             let message = format!("{} vanished from {}", self.interface, self.path.display());
             Error::new(Code::Kernel, message)
         })?;
@@ -253,7 +271,9 @@ impl Attach<'_> {
 
 impl Host for Attach<'_> {
     fn has(&mut self, address: IpAddr) -> Result<bool, LinkError> {
-        link::is_local(&mut self.host, address)
+        let answer = link::ask_route(&mut self.host, address)?;
+        self.routes.extend(answer);
+        Ok(answer.is_some_and(|answer| answer.local))
     }
 
     fn make_gateways(&mut self) -> Result<(), LinkError> {
@@ -267,14 +287,13 @@ impl Host for Attach<'_> {
 
 /// The host may tell a pod to send to another pod of the same bridge directly. After the host
 /// translated a service's address that would send the service's packets past the translation, for
-/// as long as the pod remembers it. `all` counts as well as the interface, and no netlink message
-/// sets it. Where /proc/sys cannot be written the pod works all the same, only less surely.
+/// as long as the pod remembers it. For IPv4 `all` counts as well as the interface, which was told
+/// by netlink; no message tells the others. Where /proc/sys cannot be written the pod works all the same, only less surely.
 fn refuse_redirects(interface: InterfaceName, plan: &Plan) {
     let ipv6 = plan.addresses.iter().any(|given| given.address.is_ipv6());
     let ipv4 = plan.addresses.iter().any(|given| !given.address.is_ipv6());
     let settings = [
         (ipv4, "ipv4", "all"),
-        (ipv4, "ipv4", interface.as_str()),
         (ipv6, "ipv6", interface.as_str()),
     ];
     for (_, family, name) in settings.into_iter().filter(|(wanted, ..)| *wanted) {

@@ -34,8 +34,7 @@ pub(crate) fn check(request: &Request) -> Result<(), Error> {
     let host_end = check_port(&mut host, &config, names.host)?;
     let netns = Netns::open(path)?;
     let netns = netns.ok_or_else(|| broken(&format!("CNI_NETNS: {} is gone", path.display())))?;
-    netns.enter(path)?;
-    let mut pod = Netlink::open()?;
+    let mut pod = netns.enter(path, &host)?;
     let end = check_state(&mut pod, &config, interface, host_end.index)?;
     check_addresses(&mut pod, interface, &end, &previous, &own)
 }

@@ -53,10 +53,7 @@ fn unlink(request: &Request) -> Result<(), Error> {
     let Some(path) = request.environment.netns.as_deref() else { return Ok(()) };
     // A namespace that cannot be entered has nothing of ours either.
     let Ok(Some(netns)) = Netns::open(path) else { return Ok(()) };
-    if netns.enter(path).is_err() {
-        return Ok(());
-    }
-    let mut pod = Netlink::open()?;
+    let Ok(mut pod) = netns.enter(path, &host) else { return Ok(()) };
     match link::find_link(&mut pod, interface)? {
         Some(link) if link.kind == "veth" => Ok(link::delete(&mut pod, interface)?),
         _ => Ok(()),

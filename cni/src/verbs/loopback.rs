@@ -28,10 +28,10 @@ fn enter(request: &Request) -> Result<(Netlink, InterfaceName, &Path), Error> {
         let path = path.display();
         Error::new(Code::UnknownContainer, format!("CNI_NETNS: {path} does not exist"))
     })?;
-    netns.enter(path)?;
+    let pod = netns.enter(path, &Netlink::open()?)?;
     let loopback = InterfaceName::new("lo")
         .map_err(|error| Error::new(Code::Environment, error.to_string()))?;
-    Ok((Netlink::open()?, loopback, path))
+    Ok((pod, loopback, path))
 }
 
 fn add(request: &Request) -> Result<Value, Error> {
