@@ -68,7 +68,11 @@ impl Netns {
         self.go(Path::new(OWN))
     }
 
-    fn go(&self, path: &Path) -> Result<(), Error> {
+    /// Goes there.
+    ///
+    /// # Errors
+    /// Code 4 where it is no network namespace.
+    pub(crate) fn go(&self, path: &Path) -> Result<(), Error> {
         setns(&self.0, CloneFlags::CLONE_NEWNET).map_err(|errno| match errno {
             nix::Error::EINVAL => wrong(path, "it is no network namespace"),
             errno => wrong(path, &format!("it cannot be entered: {}", errno.desc())),

@@ -346,6 +346,62 @@ fn gc_frees_what_is_in_no_attachment() {
     host.reaches(None, "10.244.1.2");
 }
 
+/// Leases that cannot be removed stop nothing: the others are freed, and the error is told.
+#[test]
+fn gc_goes_on_past_errors() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("gc-errors");
+    let mut config = host.config("1.1.0", "link-local", &[V4]);
+    for pod in ["a", "b", "c"] {
+        host.pod(pod);
+        host.call("ADD", pod, &config).ok();
+    }
+    for address in ["10.244.1.100", "10.244.1.101", "10.244.1.102"] {
+        std::fs::create_dir(host.data().join("net").join(address)).unwrap();
+    }
+    config["cni.dev/valid-attachments"] = json!([{"containerID": "b", "ifname": "eth0"}]);
+    host.call("GC", "x", &config).refused(5, "10.244.1.10");
+    let mut left = host.leases();
+    left.sort();
+    assert_eq!(left, ["10.244.1.100", "10.244.1.101", "10.244.1.102", "10.244.1.2"]);
+    assert_eq!(host.run(&["ip", "-br", "link", "show", "type", "veth"]).lines().count(), 1);
+}
+
+/// All that 1.1.0 says of a route reaches the kernel and the result.
+#[test]
+fn routes_have_all_their_fields() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("routes");
+    host.pod("a");
+    let mut config = host.config("1.1.0", "link-local", &[V4]);
+    config["ipam"]["routes"] = json!([
+        {"dst": "192.0.2.0/24", "priority": 50, "mtu": 1300, "advmss": 1200},
+        {"dst": "198.51.100.0/24", "table": 100},
+        {"dst": "203.0.113.0/24", "scope": 253},
+    ]);
+    let result = host.call("ADD", "a", &config).ok();
+    let routes = host.run_in("a", &["ip", "route"]);
+    let first = "192.0.2.0/24 via 169.254.1.1 dev eth0 metric 50 mtu 1300 advmss 1200";
+    assert!(routes.contains(first), "{routes}");
+    assert!(routes.contains("203.0.113.0/24 dev eth0 scope link"), "{routes}");
+    let table = host.run_in("a", &["ip", "route", "show", "table", "100"]);
+    assert_eq!(table.trim(), "198.51.100.0/24 via 169.254.1.1 dev eth0");
+    let told = result["routes"].as_array().unwrap();
+    let gateway = "169.254.1.1";
+    for route in [
+        json!({"dst": "192.0.2.0/24", "gw": gateway, "priority": 50, "mtu": 1300, "advmss": 1200}),
+        json!({"dst": "198.51.100.0/24", "gw": gateway, "table": 100}),
+        json!({"dst": "203.0.113.0/24", "scope": 253}),
+    ] {
+        assert!(told.contains(&route), "{route} is not in {told:?}");
+    }
+    host.call("CHECK", "a", &after(&config, &result)).ok();
+}
+
 #[test]
 fn status_waits_for_the_first_readiness_only() {
     if !can_run() {

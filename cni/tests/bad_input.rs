@@ -328,3 +328,35 @@ fn a_family_without_an_address() {
     host.call("ADD", "a", &config).refused(7, "route to fd00::/8");
     assert_eq!(host.left(&["a"]), BTreeSet::new());
 }
+
+/// A runtime that closed standard streams, or reads no answer, gets no lease with our output in it,
+/// and what was done is undone by DEL as ever.
+#[test]
+fn standard_streams_that_are_closed() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("bad-streams");
+    host.pod("a");
+    let config = host.config("1.0.0", "link-local", &["10.0.0.0/24"]);
+    let file = host.directory().join("config");
+    std::fs::write(&file, config.to_string()).unwrap();
+    let config_file = file.to_str().unwrap();
+    for (how, code) in [
+        ("exec \"$0\" < \"$1\" >&- 2>&-", 0),
+        ("exec \"$0\" <&- >&-", 1),
+        ("exec \"$0\" < \"$1\"", 1),
+    ] {
+        let (reader, nobody_reads) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = host.command(&["sh", "-c", how, PLUGIN, config_file]);
+        let status = command.envs(Host::variables("ADD", "a")).stdout(nobody_reads).status();
+        assert_eq!(status.unwrap().code(), Some(code), "{how}");
+        for address in host.leases() {
+            let lease = std::fs::read(host.data().join("net").join(address)).unwrap();
+            assert_eq!(lease, b"a\r\neth0", "{how}");
+        }
+        host.call("DEL", "a", &config).ok();
+        assert_eq!(host.left(&["a"]), BTreeSet::new(), "{how}");
+    }
+}

@@ -302,3 +302,38 @@ fn a_read_only_data_directory() {
     host.call("DEL", "a", &config).ok();
     assert_eq!(host.left(&["a", "b"]), BTreeSet::new());
 }
+
+/// Each thing that the kernel is asked for fails once: ADD says so, and leaves nothing.
+#[test]
+fn an_add_whose_system_calls_fail() {
+    if !can_run() || !installed("strace", "strace") {
+        return;
+    }
+    let host = Host::new("refused");
+    let config = host.config("1.0.0", "link-local", &["10.0.0.0/24", "fd00::/64"]);
+    let stdin = config.to_string();
+    host.pod("a");
+    // The bridge is there: the pair's messages are what fails.
+    host.pod("b");
+    host.call("ADD", "b", &config).ok();
+    let before = host.left(&["a"]);
+    for (call, least) in
+        [("sendto", 4), ("recvfrom", 5), ("socket", 2), ("setns", 1), ("ioctl", 3), ("linkat", 2)]
+    {
+        let mut failed = 0;
+        for number in 1..50 {
+            let inject = format!("inject={call}:error=ENOBUFS:when={number}");
+            let traced = ["strace", "-o", "/dev/null", "-e", &inject, PLUGIN];
+            let answer = host.call_with(&traced, &Host::variables("ADD", "a"), stdin.as_bytes());
+            if answer.success {
+                break;
+            }
+            let code = answer.json["code"].as_u64().unwrap();
+            assert!([4, 5, 100].contains(&code), "{call} {number}: {}", answer.json);
+            assert_eq!(host.left(&["a"]), before, "{call} {number}: {}", answer.json);
+            failed += 1;
+        }
+        assert!(failed >= least, "{call}: only {failed} failed");
+        host.call("DEL", "a", &config).ok();
+    }
+}

@@ -154,3 +154,88 @@ fn pods_without_addresses() {
     }
     assert_eq!(host.left(&["a", "b", "c"]), BTreeSet::new());
 }
+
+/// `isGateway: false`: the gateway is a router on the bridge, here a pod. The bridge has no address,
+/// and the pods reach each other and, by that router, what is behind it.
+#[test]
+fn a_gateway_that_is_not_the_bridge() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("no-gw");
+    let mut config = host.config("1.0.0", "bridge", &[V4]);
+    config["isGateway"] = false.into();
+    let mut results = Vec::new();
+    for pod in ["router", "a", "b"] {
+        host.pod(pod);
+        results.push(host.call("ADD", pod, &config).ok());
+    }
+    host.run_in("router", &["ip", "addr", "add", "10.244.1.1/24", "dev", "eth0"]);
+    host.run_in("router", &["ip", "addr", "add", "192.0.2.1/32", "dev", "lo"]);
+    assert_eq!(host.run(&["ip", "-4", "addr", "show", "twill0"]), "");
+    assert_eq!(host.run(&["ip", "route", "show", "proto", "116"]), "");
+    host.reaches(Some("a"), &addresses(&results[2])[0]);
+    host.reaches(Some("a"), "10.244.1.1");
+    host.reaches(Some("a"), "192.0.2.1");
+    host.call("CHECK", "a", &after(&config, &results[1])).ok();
+    config["gateway"] = "link-local".into();
+    host.pod("c");
+    host.call("ADD", "c", &config).refused(2, "isGateway: false");
+}
+
+/// `portIsolation`: pods reach the bridge, and not each other.
+#[test]
+fn isolated_ports() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("isolated");
+    let mut config = host.config("1.0.0", "bridge", &[V4]);
+    config["portIsolation"] = true.into();
+    for pod in ["a", "b"] {
+        host.pod(pod);
+        host.call("ADD", pod, &config).ok();
+    }
+    host.reaches(Some("a"), "10.244.1.1");
+    host.reaches(Some("b"), "10.244.1.1");
+    let ping = ["ip", "netns", "exec", "a", "ping", "-n", "-c", "2", "-W", "1", "10.244.1.3"];
+    assert!(!host.output(&ping).status.success());
+}
+
+/// `enabledad`: addresses are looked for on the link before they are used; otherwise they are not.
+#[test]
+fn duplicate_addresses_are_looked_for_where_asked() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("dad");
+    let mut config = host.config("1.0.0", "link-local", &[V6]);
+    for (pod, asked) in [("a", true), ("b", false)] {
+        host.pod(pod);
+        config["enabledad"] = asked.into();
+        let result = host.call("ADD", pod, &config).ok();
+        let own = host.run_in(pod, &["ip", "-6", "addr", "show", "dev", "eth0"]);
+        let address = &addresses(&result)[0];
+        let line = own.lines().find(|line| line.contains(address.as_str())).unwrap();
+        assert_eq!(line.contains("nodad"), !asked, "{own}");
+        host.reaches(None, address);
+    }
+}
+
+/// `ipMasq` is understood and changes nothing here: pods' addresses are translated by the agent or
+/// by nobody.
+#[test]
+fn masquerading_is_left_to_the_agent() {
+    if !can_run() || !common::installed("nft", "nftables") {
+        return;
+    }
+    let host = Host::new("masq");
+    let mut config = host.config("1.0.0", "link-local", &[V4]);
+    config["ipMasq"] = true.into();
+    host.pod("a");
+    host.call("ADD", "a", &config).ok();
+    assert_eq!(host.run(&["nft", "list", "ruleset"]), "");
+    config["ipMasq"] = "yes".into();
+    host.pod("b");
+    host.call("ADD", "b", &config).refused(7, "ipMasq: expected true or false");
+}

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::cargo::run;
 
 /// A package, and a file that tells that it is there.
-const PACKAGES: [(&str, &str); 15] = [
+const PACKAGES: [(&str, &str); 16] = [
     ("iproute2", "/usr/sbin/ip"),
     ("util-linux", "/usr/bin/nsenter"),
     ("procps", "/usr/sbin/sysctl"),
@@ -21,6 +21,7 @@ const PACKAGES: [(&str, &str); 15] = [
     ("openbgpd", "/usr/sbin/bgpd"),
     ("exabgp", "/usr/sbin/exabgp"),
     ("containernetworking-plugins", "/usr/lib/cni/host-local"),
+    ("dnsmasq-base", "/usr/sbin/dnsmasq"),
     ("strace", "/usr/bin/strace"),
     ("kubernetes-client", "/usr/bin/kubectl"),
     ("gcc", "/usr/bin/gcc"),

@@ -1,8 +1,11 @@
 //! The least that attaching a pod can cost: the same kernel objects, and nothing else.
 //!
 //! `cni-floor add|check|del NETNS HOST_END BRIDGE_INDEX ADDRESS`: no configuration, no lease, no
-//! result. It knows what a plugin has to find out: that the bridge is there, and its index. `cni-floor measure PROGRAM` runs a program and says how much memory it
-//! had at its peak; a small program must ask, because a child's peak begins with its parent's.
+//! result. It knows what a plugin has to find out: that the bridge is there, and its index. What was
+//! learned about making these objects faster was learned by it, too.
+//!
+//! `cni-floor measure PROGRAM` runs a program and says how much memory it had at its peak; a small
+//! program must ask, because a child's peak begins with its parent's.
 
 use std::error::Error;
 use std::fs::File;

@@ -62,6 +62,8 @@ pub struct Route {
     pub advmss: Option<u32>,
     /// Table, from 1.1.0 on; `None`: main.
     pub table: Option<u32>,
+    /// RT_SCOPE_*, from 1.1.0 on; link (253) goes by no gateway unless one is named.
+    pub scope: Option<u8>,
 }
 
 /// One attachment of a network.
@@ -95,6 +97,8 @@ pub struct NetworkConfig {
     pub mtu: Option<u32>,
     /// How pods leave.
     pub gateway: GatewayMode,
+    /// Whether the bridge has the gateways' addresses (`isGateway`); if not, another router on it does.
+    pub is_gateway: bool,
     /// Whether pods get a default route by the gateway (`isDefaultGateway`; true unless said).
     pub default_route: bool,
     /// Whether the bridge takes in all frames (`promiscMode`).
@@ -197,6 +201,7 @@ impl NetworkConfig {
             bridge,
             mtu,
             gateway,
+            is_gateway: read_is_gateway(&root, gateway)?,
             default_route: root.boolean("isDefaultGateway", true)?,
             promiscuous: root.boolean("promiscMode", false)?,
             force_address: root.boolean("forceAddress", false)?,
@@ -261,6 +266,17 @@ fn check_ipv6_mtu(root: &Fields<'_>, mtu: Option<u32>, ipam: &Ipam) -> Result<()
     Ok(())
 }
 
+/// In `link-local` mode the pods' gateway is no address that another router could have.
+fn read_is_gateway(root: &Fields<'_>, mode: GatewayMode) -> Result<bool, Error> {
+    let is_gateway = root.boolean("isGateway", true)?;
+    if !is_gateway && mode == GatewayMode::LinkLocal && !is_layer2(root) {
+        let remedy = "in link-local mode the bridge is the pods' gateway; \
+                      leave it out, or set \"gateway\": \"bridge\"";
+        return Err(root.unsupported("isGateway", remedy));
+    }
+    Ok(is_gateway)
+}
+
 /// An interface that is down has no routes: as in the reference, only without addresses.
 fn read_disable_interface(root: &Fields<'_>, ipam: &Ipam) -> Result<bool, Error> {
     const KEY: &str = "disableContainerInterface";
@@ -274,10 +290,11 @@ fn read_disable_interface(root: &Fields<'_>, ipam: &Ipam) -> Result<bool, Error>
 }
 
 fn refuse_unsupported(root: &Fields<'_>) -> Result<(), Error> {
-    let remedies =
-        [("vlanTrunk", "give each VLAN a bridge of its own"), ("macspoofchk", "leave it out")];
+    const VLAN: &str = "the bridge filters no VLANs, which not every kernel can; \
+                        give each VLAN a bridge of its own";
+    let remedies = [("vlanTrunk", VLAN), ("macspoofchk", "leave it out")];
     if root.number("vlan", 0..=4094)?.is_some_and(|vlan| vlan != 0) {
-        return Err(root.unsupported("vlan", "give each VLAN a bridge of its own"));
+        return Err(root.unsupported("vlan", VLAN));
     }
     for (key, remedy) in remedies {
         let empty = |value: &Value| {
@@ -287,10 +304,7 @@ fn refuse_unsupported(root: &Fields<'_>) -> Result<(), Error> {
             return Err(root.unsupported(key, remedy));
         }
     }
-    if !root.boolean("isGateway", true)? && !is_layer2(root) {
-        return Err(root.unsupported("isGateway", "the bridge is the pods' gateway; leave it out"));
-    }
-    // The agent masquerades what leaves the cluster, whatever stands here.
+    // Nobody here translates addresses: that is the agent's, for all of the node's pods at once.
     root.boolean("ipMasq", false).map(drop)
 }
 
@@ -325,6 +339,7 @@ pub(crate) fn read_route(place: Place<'_>, value: &Value) -> Result<Route, Error
         mtu: fields.number("mtu", 0..=65_535)?,
         advmss: fields.number("advmss", 0..=65_535)?,
         table: fields.number("table", 1..=u32::MAX)?,
+        scope: fields.number("scope", 0..=255)?.map(|scope| scope as u8),
     })
 }
 

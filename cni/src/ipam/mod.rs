@@ -16,7 +16,9 @@
 //!   the leases and removed after them, so DEL reads no lease but its own.
 //! - `released.4`, `released.6`: the addresses given back, in order: the queue for giving out again.
 //! - `state`: the boot that all this is of, which sets have no address left that was never used,
-//!   and how many leases have keys: where all have, a holder without a key has no lease.
+//!   and whether all leases have keys, as of when the directories were changed last. Where they have,
+//!   and nobody changed them since, a holder without a key has no lease; where not, DEL asks the
+//!   leases themselves.
 //!
 //! [`allocator`] chooses and touches no file, [`store`] keeps the files and chooses nothing.
 
@@ -185,7 +187,7 @@ impl Network {
         for (number, (set, chosen)) in self.config.sets.iter().zip(choices).enumerate() {
             store.remember(number, set, &chosen);
         }
-        store.finish(addresses.len());
+        store.finish();
         Ok(addresses.into_iter().filter_map(|address| self.assigned(address)).collect())
     }
 

@@ -94,7 +94,9 @@ impl ReleasedFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Released::default()),
             Err(error) => return Err(error),
         };
-        let Some((head, count)) = bounds(&file)? else { return Ok(Released::default()) };
+        let Some(Bounds { head, count, .. }) = bounds(&file)? else {
+            return Ok(Released::default());
+        };
         let mut bytes = vec![0; (count - head) as usize * RECORD];
         file.read_exact_at(&mut bytes, HEADER + head * RECORD as u64)?;
         let records = bytes.chunks_exact(RECORD).filter_map(decode).collect();
@@ -105,19 +107,18 @@ impl ReleasedFile {
     pub(crate) fn append(&self, address: IpAddr, time: Uptime) -> io::Result<()> {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.0)?;
-        let (head, count) = match bounds(&file)? {
+        let Bounds { head, count, kept } = match bounds(&file)? {
             Some(bounds) => bounds,
             None => {
                 file.set_len(0)?;
                 file.write_all_at(&header(0), 0)?;
-                (0, 0)
+                Bounds::default()
             }
         };
         file.write_all_at(&encode(address, time), HEADER + count * RECORD as u64)?;
-        if count > head + 2 * KEPT as u64 || head > 4 * KEPT as u64 {
-            self.compact()?;
-        }
-        Ok(())
+        // Where most of them still rest, twice as many as the last time, or each one would rewrite.
+        let enough = 2 * kept.max(KEPT as u64);
+        if count > head + enough || head > 4 * KEPT as u64 { self.compact() } else { Ok(()) }
     }
 
     /// An address was given out: the head may move on.
@@ -143,7 +144,7 @@ impl ReleasedFile {
         let resting = Uptime(Uptime::now().0.saturating_sub(3_600_000_000_000));
         let old = live.len().saturating_sub(KEPT);
         let forgotten = live.iter().take(old).take_while(|(_, time)| *time < resting).count();
-        let mut bytes = header(0).to_vec();
+        let mut bytes = header((live.len() - forgotten) as u64).to_vec();
         for (address, time) in live.into_iter().skip(forgotten) {
             bytes.extend_from_slice(&encode(address, time));
         }
@@ -153,21 +154,34 @@ impl ReleasedFile {
     }
 }
 
-/// Head and count, unless the file is not one of ours.
-fn bounds(file: &File) -> io::Result<Option<(u64, u64)>> {
-    let mut bytes = [0; 16];
+/// Of the records in the file.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bounds {
+    /// How many from the oldest on are used up.
+    head: u64,
+    count: u64,
+    /// How many the last rewriting kept.
+    kept: u64,
+}
+
+/// `None` where the file is not one of ours.
+fn bounds(file: &File) -> io::Result<Option<Bounds>> {
+    let mut bytes = [0; 24];
     if file.read_at(&mut bytes, 0)? != bytes.len() || bytes[..8] != MAGIC[..] {
         return Ok(None);
     }
-    let [_, _, _, _, _, _, _, _, head @ ..] = bytes;
+    let number =
+        |at: usize| u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|place| bytes[at + place]));
     let count = file.metadata()?.len().saturating_sub(HEADER) / RECORD as u64;
-    Ok(Some((u64::from_le_bytes(head).min(count), count)))
+    let (head, kept) = (number(8).min(count), number(16).min(count));
+    Ok(Some(Bounds { head, count, kept }))
 }
 
-fn header(head: u64) -> [u8; HEADER as usize] {
+/// Of a file whose records all count.
+fn header(kept: u64) -> [u8; HEADER as usize] {
     let mut bytes = [0; HEADER as usize];
     bytes[..8].copy_from_slice(MAGIC);
-    bytes[8..16].copy_from_slice(&head.to_le_bytes());
+    bytes[16..24].copy_from_slice(&kept.to_le_bytes());
     bytes
 }
 

@@ -1,4 +1,4 @@
-//! Which boot a network's directory is of, which sets of ranges are used up, and how many leases
+//! Which boot a network's directory is of, which sets of ranges are used up, and whether all leases
 //! have a key. A hint like all that is ours: a file that is lost or damaged is as good as new.
 
 use std::fs::{File, OpenOptions};
@@ -9,20 +9,32 @@ use std::path::Path;
 use crate::config::Range;
 use crate::hash::digest;
 
-const MAGIC: &[u8; 8] = b"twilsta1";
+const MAGIC: &[u8; 8] = b"twilsta3";
 /// Sets whose use is remembered; the walk of further ones starts anew each time.
 const SETS: usize = 8;
 const BOOT_LENGTH: usize = 36;
-const COUNT_AT: usize = 8 + BOOT_LENGTH;
-const SETS_AT: usize = COUNT_AT + 4;
+const COMPLETE_AT: usize = 8 + BOOT_LENGTH;
+const MARKS_AT: usize = COMPLETE_AT + 4;
+const SETS_AT: usize = MARKS_AT + 16;
 const SIZE: usize = SETS_AT + 8 * SETS;
 
 /// The state, and its file.
 pub(crate) struct State {
     file: File,
     boot: [u8; BOOT_LENGTH],
-    leases: u32,
+    complete: bool,
+    marks: Marks,
     used_up: [u64; SETS],
+}
+
+/// When the directories were changed last, in nanoseconds: whoever makes or removes a file marks
+/// them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Marks {
+    /// That of the leases.
+    pub(crate) leases: u64,
+    /// That of the keys.
+    pub(crate) keys: u64,
 }
 
 /// What the file said.
@@ -45,42 +57,58 @@ impl State {
         let file = options.open(path)?;
         let mut bytes = [0; SIZE];
         let length = file.read_at(&mut bytes, 0)?;
-        let fresh = Self { file, boot: boot()?, leases: 0, used_up: [0; SETS] };
+        let fresh = Self {
+            file,
+            boot: boot()?,
+            complete: false,
+            marks: Marks::default(),
+            used_up: [0; SETS],
+        };
         if length != SIZE || bytes[..8] != MAGIC[..] {
             return Ok((fresh, Found::Nothing));
         }
-        if bytes[8..COUNT_AT] != fresh.boot {
+        if bytes[8..COMPLETE_AT] != fresh.boot {
             return Ok((fresh, Found::EarlierBoot));
         }
         let mut used_up = [0; SETS];
         for (to, from) in used_up.iter_mut().zip(bytes[SETS_AT..].as_chunks().0) {
             *to = u64::from_le_bytes(*from);
         }
-        let [a, b, c, d] = [0, 1, 2, 3].map(|place| bytes[COUNT_AT + place]);
-        let leases = u32::from_le_bytes([a, b, c, d]);
-        Ok((Self { leases, used_up, ..fresh }, Found::Current))
+        let number =
+            |at: usize| u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|place| bytes[at + place]));
+        let marks = Marks { leases: number(MARKS_AT), keys: number(MARKS_AT + 8) };
+        let complete = bytes[COMPLETE_AT] == 1;
+        Ok((Self { complete, marks, used_up, ..fresh }, Found::Current))
     }
 
-    /// Writes it in place by one system call.
-    pub(crate) fn save(&self) -> io::Result<()> {
+    /// Writes it in place by one system call, with what the directories are marked by now.
+    pub(crate) fn save(&mut self, marks: Marks) -> io::Result<()> {
+        self.marks = marks;
         let mut bytes = Vec::with_capacity(SIZE);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&self.boot);
-        bytes.extend_from_slice(&self.leases.to_le_bytes());
+        bytes.extend_from_slice(&u32::from(self.complete).to_le_bytes());
+        bytes.extend_from_slice(&self.marks.leases.to_le_bytes());
+        bytes.extend_from_slice(&self.marks.keys.to_le_bytes());
         for digest in self.used_up {
             bytes.extend_from_slice(&digest.to_le_bytes());
         }
         self.file.write_all_at(&bytes, 0)
     }
 
-    /// How many leases have a key, as far as is known. Where the directory holds as many leases,
-    /// a holder without a key has none.
-    pub(crate) fn keyed(&self) -> usize {
-        self.leases as usize
+    /// Whether every lease has a key. Another program that made or removed one since, or somebody
+    /// who removed a key, has left other marks.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
     }
 
-    pub(crate) fn set_keyed(&mut self, leases: usize) {
-        self.leases = u32::try_from(leases).unwrap_or(u32::MAX);
+    pub(crate) fn set_complete(&mut self, complete: bool) {
+        self.complete = complete;
+    }
+
+    /// Compares with what the directories are marked by.
+    pub(crate) fn compare(&mut self, marks: Marks) {
+        self.complete &= self.marks == marks;
     }
 
     /// Whether the walk of this set found nothing the last time.

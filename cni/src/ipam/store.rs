@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use crate::hash::digest;
 use crate::ipam::allocator::Choice;
 use crate::ipam::clock::Uptime;
 use crate::ipam::released::{Released, ReleasedFile};
-use crate::ipam::state::{Found, State};
+use crate::ipam::state::{Found, Marks, State};
 use crate::ipam::{Holder, IpamError};
 
 /// Between container id and interface, as the reference writes it on every system.
@@ -135,11 +135,12 @@ impl Store {
             opened => opened,
         };
         let (state, found) = opened.map_err(failed("open", &path))?;
-        let store = Self { directory: directory.to_owned(), _lock: lock, state };
+        let mut store = Self { directory: directory.to_owned(), _lock: lock, state };
         match found {
-            Found::Current => {}
+            Found::Current => store.state.compare(store.marks()),
             Found::EarlierBoot => {
                 store.forget_boot()?;
+                store.state.set_complete(true);
                 store.save()?;
             }
             // First use: leases that the reference made are of running pods.
@@ -148,8 +149,19 @@ impl Store {
         Ok(store)
     }
 
-    fn save(&self) -> Result<(), IpamError> {
-        self.state.save().map_err(failed("write", &self.own("state")))
+    /// After the last change of an operation: one that was cut short has left other marks.
+    fn save(&mut self) -> Result<(), IpamError> {
+        let marks = self.marks();
+        self.state.save(marks).map_err(failed("write", &self.own("state")))
+    }
+
+    fn marks(&self) -> Marks {
+        let mark = |path: &Path| {
+            let changed = fs::metadata(path).map(|at| (at.mtime(), at.mtime_nsec()));
+            let (seconds, rest) = changed.unwrap_or_default();
+            seconds.wrapping_mul(1_000_000_000).wrapping_add(rest) as u64
+        };
+        Marks { leases: mark(&self.directory), keys: mark(&self.own("keys")) }
     }
 
     /// No pod of an earlier boot lives, and nobody remembers its address.
@@ -208,15 +220,18 @@ impl Store {
 
     /// Puts the leases of these free addresses on disk, all or none.
     pub(crate) fn reserve(
-        &self,
+        &mut self,
         holder: Holder<'_>,
         addresses: &[IpAddr],
     ) -> Result<(), IpamError> {
         let key = self.key_path(holder);
         let text = addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ");
         let linked = symlink(&text, &key).or_else(|error| match error.kind() {
-            // Of an ADD that was killed before its leases.
-            ErrorKind::AlreadyExists => fs::remove_file(&key).and_then(|()| symlink(&text, &key)),
+            // Of an ADD that was killed before its leases, or of another holder of a long name.
+            ErrorKind::AlreadyExists => {
+                self.state.set_complete(false);
+                fs::remove_file(&key).and_then(|()| symlink(&text, &key))
+            }
             ErrorKind::NotFound => {
                 fs::create_dir_all(self.own("keys")).and_then(|()| symlink(&text, &key))
             }
@@ -269,7 +284,6 @@ impl Store {
             self.remove_lease(*address, time)?;
         }
         self.remove_key(holder)?;
-        self.state.set_keyed(self.state.keyed().saturating_sub(own.len()));
         self.save()?;
         Ok(own)
     }
@@ -281,23 +295,22 @@ impl Store {
         holder: Holder<'_>,
         time: Uptime,
     ) -> Result<Vec<IpAddr>, IpamError> {
-        let count = count_leases(&self.directory).map_err(failed("list", &self.directory))?;
-        if count == self.state.keyed() {
-            self.remove_key(holder)?;
+        let has_key = fs::symlink_metadata(self.key_path(holder)).is_ok();
+        if !has_key && self.state.is_complete() {
             return Ok(Vec::new());
         }
         let mut freed = Vec::new();
-        let mut keyed = 0;
+        let mut complete = true;
         for lease in self.leases()? {
             if lease.is_of(holder) {
                 self.remove_lease(lease.address, time)?;
                 freed.push(lease.address);
-            } else if self.addresses_by_key(lease.holder()).contains(&lease.address) {
-                keyed += 1;
+            } else {
+                complete &= self.is_keyed(&lease);
             }
         }
         self.remove_key(holder)?;
-        self.state.set_keyed(keyed);
+        self.state.set_complete(complete);
         self.save()?;
         Ok(freed)
     }
@@ -309,12 +322,10 @@ impl Store {
 
     /// Takes back one lease.
     pub(crate) fn free(&mut self, lease: &Lease, time: Uptime) -> Result<(), IpamError> {
-        let keyed = self.addresses_by_key(lease.holder()).contains(&lease.address);
         self.remove_lease(lease.address, time)?;
         if self.addresses_by_key(lease.holder()).is_empty() {
             self.remove_key(lease.holder())?;
         }
-        self.state.set_keyed(self.state.keyed().saturating_sub(usize::from(keyed)));
         self.save()
     }
 
@@ -383,10 +394,10 @@ impl Store {
         }
     }
 
-    /// Counts what was reserved, and writes down all that was remembered.
-    pub(crate) fn finish(&mut self, reserved: usize) {
-        self.state.set_keyed(self.state.keyed() + reserved);
-        let _ = self.state.save();
+    /// Writes down all that was remembered.
+    pub(crate) fn finish(&mut self) {
+        // Other marks than those written down cost a longer DEL, nothing else.
+        let _ = self.save();
     }
 }
 
@@ -422,16 +433,6 @@ fn overwrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
         file.set_len(length)?;
     }
     Ok(())
-}
-
-/// How many leases a directory has; their texts are not read.
-fn count_leases(directory: &Path) -> io::Result<usize> {
-    let mut count = 0;
-    for entry in fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        count += usize::from(name.to_str().is_some_and(|name| name.parse::<IpAddr>().is_ok()));
-    }
-    Ok(count)
 }
 
 /// The leases in a directory, unlocked.

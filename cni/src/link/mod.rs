@@ -16,7 +16,7 @@ mod reattach;
 pub use bridge::{BridgeSpec, BridgeState, ensure_bridge};
 pub use name::{HOST_PREFIX, InterfaceName, MAX_NAME, Mac, NameError, PairNames};
 pub use netlink::{LinkError, Netlink};
-pub use pod::{HostEnd, PodEnd, delete, delete_existing, set_up};
+pub use pod::{HostEnd, PodEnd, bring_up, delete, delete_existing, set_up};
 pub use query::{Answer, Link, addresses, ask_route, find_link, routes};
 pub use reattach::reattach;
 

@@ -71,7 +71,29 @@ impl HostEnd<'_> {
     pub fn attach(&self, netlink: &mut Netlink) -> Result<(), LinkError> {
         let mut batch = Batch::new();
         self.create_pair(&mut batch);
-        self.configure_port(&mut batch);
+        self.configure(&mut batch);
+        netlink.execute(&mut batch).inspect_err(|error| {
+            let create = Step::CreatePair(self.names.host);
+            if !matches!(error, LinkError::Refused { step, .. } if *step == create) {
+                // The pair was made, or nobody could say that it was not; what the first error said
+                // matters more than a second one.
+                let _ = delete(netlink, self.names.host);
+            }
+        })
+    }
+
+    /// The same for a pair that is there.
+    ///
+    /// # Errors
+    /// The kernel refused one of them; whoever made the pair deletes it.
+    pub fn complete(&self, netlink: &mut Netlink) -> Result<(), LinkError> {
+        let mut batch = Batch::new();
+        self.configure(&mut batch);
+        netlink.execute(&mut batch)
+    }
+
+    fn configure(&self, batch: &mut Batch) {
+        self.configure_port(batch);
         if self.promiscuous {
             let step = Step::Configure(self.bridge);
             batch.push(step, Tolerate::Nothing, libc::RTM_NEWLINK, 0, |m| {
@@ -79,18 +101,11 @@ impl HostEnd<'_> {
             });
         }
         for gateway in self.gateways {
-            add_address(&mut batch, self.bridge, self.bridge_index, *gateway);
+            add_address(batch, self.bridge, self.bridge_index, *gateway);
         }
         for subnet in self.subnets {
-            self.add_subnet(&mut batch, *subnet);
+            self.add_subnet(batch, *subnet);
         }
-        netlink.execute(&mut batch).inspect_err(|error| {
-            let own = |step: &Step| *step != Step::CreatePair(self.names.host);
-            if matches!(error, LinkError::Refused { step, .. } if own(step)) {
-                // The pair was made; what the first error said matters more than a second one.
-                let _ = delete(netlink, self.names.host);
-            }
-        })
     }
 
     fn create_pair(&self, batch: &mut Batch) {
@@ -142,7 +157,8 @@ impl HostEnd<'_> {
     fn add_subnet(&self, batch: &mut Batch, subnet: Cidr) {
         let step = Step::AddRoute(subnet, self.bridge);
         batch.push(step, Tolerate::Exists, libc::RTM_NEWROUTE, CREATE, |m| {
-            route_header(m, subnet, self.routes.table, self.routes.protocol, true, 0);
+            let HostRoutes { table, protocol, .. } = self.routes;
+            route_header(m, subnet, table, protocol, libc::RT_SCOPE_LINK, 0);
             write_ip(m, libc::RTA_DST, subnet.network().address());
             m.u32(libc::RTA_OIF, self.bridge_index);
             m.u32(libc::RTA_PRIORITY, self.routes.metric);
@@ -243,9 +259,10 @@ impl PodEnd<'_> {
         let step = Step::AddRoute(route.to, self.interface);
         batch.push(step, tolerate, libc::RTM_NEWROUTE, CREATE, |m| {
             let table = route.table.unwrap_or(u32::from(libc::RT_TABLE_MAIN));
-            let on_link = route.gateway.is_none();
+            let on_link = if route.gateway.is_none() { libc::RT_SCOPE_LINK } else { 0 };
+            let scope = route.scope.unwrap_or(on_link);
             let flags = if self.needs_proxy(route) { NEXT_HOP_ON_LINK } else { 0 };
-            route_header(m, route.to, table, BOOT, on_link, flags);
+            route_header(m, route.to, table, BOOT, scope, flags);
             if route.to.length() > 0 {
                 write_ip(m, libc::RTA_DST, route.to.network().address());
             }
@@ -286,10 +303,10 @@ pub(crate) fn port_options(m: &mut Body<'_>, PortOptions { hairpin, isolated }: 
 }
 
 /// `struct rtmsg`, and the table, which may not fit there.
-fn route_header(m: &mut Body<'_>, to: Cidr, table: u32, protocol: u8, on_link: bool, flags: u32) {
+fn route_header(m: &mut Body<'_>, to: Cidr, table: u32, protocol: u8, scope: u8, flags: u32) {
     let family = if to.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
-    let scope =
-        if on_link && !to.is_ipv6() { libc::RT_SCOPE_LINK } else { libc::RT_SCOPE_UNIVERSE };
+    // IPv6 has no scopes of routes.
+    let scope = if to.is_ipv6() { libc::RT_SCOPE_UNIVERSE } else { scope };
     let short_table = u8::try_from(table).unwrap_or(libc::RT_TABLE_UNSPEC);
     m.raw(&[family as u8, to.length(), 0, 0]);
     m.raw(&[short_table, protocol, scope, libc::RTN_UNICAST]);
@@ -320,6 +337,32 @@ pub fn delete_existing(netlink: &mut Netlink, name: InterfaceName) -> Result<boo
         Err(error) if error.errno() == Some(libc::ENODEV) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Brings a pod's end up before its addresses are known. The kernel gives it no link-local address
+/// that would have to settle, unless that is wanted; a kernel without IPv6 refuses to be told so.
+///
+/// # Errors
+/// The kernel refused.
+pub fn bring_up(
+    netlink: &mut Netlink,
+    name: InterfaceName,
+    detect_duplicates: bool,
+) -> Result<(), LinkError> {
+    let mut batch = Batch::new();
+    let step = Step::Configure(name);
+    if !detect_duplicates {
+        batch.push(step, Tolerate::Refusal, libc::RTM_NEWLINK, 0, |m| {
+            m.link(0, 0, 0);
+            m.text(libc::IFLA_IFNAME, name.as_str());
+            m.nest(libc::IFLA_AF_SPEC, no_own_link_local);
+        });
+    }
+    batch.push(step, Tolerate::Nothing, libc::RTM_NEWLINK, 0, |m| {
+        m.link(0, UP, UP);
+        m.text(libc::IFLA_IFNAME, name.as_str());
+    });
+    netlink.execute(&mut batch)
 }
 
 /// Brings a link up that exists: the loopback.

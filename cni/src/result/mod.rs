@@ -12,6 +12,9 @@ use crate::config::{Route, SpecVersion, fields, fields::Place, read_route};
 use crate::error::{Code, Error};
 use crate::link::Mac;
 
+/// RT_SCOPE_LINK.
+const LINK: u8 = 253;
+
 /// A result of ADD.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AddResult {
@@ -52,7 +55,7 @@ pub struct Address {
 /// A route that ADD made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResultRoute {
-    /// Where to, by whom.
+    /// Where to, by whom; without a scope of link.
     pub route: Route,
     /// Whether it is on link (scope 253).
     pub on_link: bool,
@@ -109,8 +112,10 @@ impl AddResult {
             })
         })?;
         let routes = root.each("routes", |place, item| {
-            let on_link = item.get("scope").and_then(Value::as_u64) == Some(253);
-            Ok(ResultRoute { route: read_route(place, item)?, on_link })
+            let route = read_route(place, item)?;
+            let on_link = route.scope == Some(LINK);
+            let scope = route.scope.filter(|scope| *scope != LINK);
+            Ok(ResultRoute { route: Route { scope, ..route }, on_link })
         })?;
         Ok(Self { interfaces, addresses, routes, dns: root.get("dns").cloned() })
     }
@@ -168,14 +173,14 @@ impl Address {
 
 impl ResultRoute {
     fn to_json(self, version: SpecVersion) -> Value {
-        let Route { to, gateway, priority, mtu, advmss, table } = self.route;
+        let Route { to, gateway, priority, mtu, advmss, table, scope } = self.route;
         let mut map = Map::new();
         map.insert("dst".into(), to.to_string().into());
         if let Some(gateway) = gateway {
             map.insert("gw".into(), gateway.to_string().into());
         }
         if version >= SpecVersion::V1_1_0 {
-            let scope = self.on_link.then_some(253);
+            let scope = self.on_link.then_some(LINK).or(scope).map(u32::from);
             let further = [
                 ("priority", priority),
                 ("mtu", mtu),

@@ -9,6 +9,7 @@ fn result() -> AddResult {
         mtu: None,
         advmss: None,
         table: None,
+        scope: None,
     };
     let interface = |name: &str, last, sandbox: &str| Interface {
         name: name.into(),

@@ -4,6 +4,7 @@
 //! but [`run`] reads or writes the process's own. CNI specification 1.1.0, section 2.
 
 mod add;
+mod attach;
 mod check;
 mod del;
 mod gc;

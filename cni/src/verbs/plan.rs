@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use nix::libc;
 use serde_json::{Value, json};
 
 use crate::address::{Cidr, from_number};
@@ -10,7 +11,7 @@ use crate::config::{GatewayMode, Ipam, NetworkConfig, Range, Route};
 use crate::error::{Code, Error};
 use crate::ipam::Assigned;
 use crate::link::{BridgeSpec, link_local_gateway};
-use crate::result::AddResult;
+use crate::result::{AddResult, ResultRoute};
 
 /// An address as an allocator gave it: with the length of its subnet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,11 @@ impl Allocation {
     pub(crate) fn of_delegate(result: AddResult) -> Self {
         let given = result.addresses.iter();
         let given = given.map(|a| Given { address: a.address, gateway: a.gateway }).collect();
-        let routes = result.routes.into_iter().map(|route| route.route).collect();
+        let routes = result.routes.into_iter().map(|ResultRoute { route, on_link }| {
+            let scope = if on_link { Some(libc::RT_SCOPE_LINK) } else { route.scope };
+            Route { scope, ..route }
+        });
+        let routes = routes.collect();
         Self { given, routes, dns: result.dns }
     }
 }
@@ -82,7 +87,8 @@ impl Plan {
         for route in further {
             let own = addresses.iter().find(|a| a.address.is_ipv6() == route.to.is_ipv6());
             let Some(own) = own else { return Err(no_address(route.to)) };
-            let gateway = route.gateway.or(own.gateway);
+            let by_own = own.gateway.filter(|_| route.scope != Some(libc::RT_SCOPE_LINK));
+            let gateway = route.gateway.or(by_own);
             routes.push(Route { gateway, ..route });
         }
         let mut unique: Vec<Route> = Vec::with_capacity(routes.len());
@@ -98,7 +104,8 @@ impl Plan {
                 unique.push(route);
             }
         }
-        let subnets: Vec<Cidr> = given.iter().map(|given| given.address.network()).collect();
+        let on_bridge = given.iter().filter(|_| config.is_gateway);
+        let subnets: Vec<Cidr> = on_bridge.map(|given| given.address.network()).collect();
         let bridge = bridge(config, &addresses, &subnets);
         Ok(Self { addresses, routes: unique, bridge, subnets })
     }
@@ -113,7 +120,7 @@ fn no_address(to: Cidr) -> Error {
 }
 
 fn plain(to: Cidr, gateway: Option<IpAddr>) -> Route {
-    Route { to, gateway, priority: None, mtu: None, advmss: None, table: None }
+    Route { to, gateway, priority: None, mtu: None, advmss: None, table: None, scope: None }
 }
 
 fn in_pod(config: &NetworkConfig, given: Given) -> Given {
@@ -128,7 +135,7 @@ fn in_pod(config: &NetworkConfig, given: Given) -> Given {
                 let range = Range::of(address, GatewayMode::Bridge);
                 range.gateway.unwrap_or_else(|| from_number(address.first(), address.is_ipv6()))
             };
-            Given { address, gateway: Some(given.gateway.unwrap_or_else(first)) }
+            Given { address, gateway: given.gateway.or_else(|| config.is_gateway.then(first)) }
         }
     }
 }
@@ -143,7 +150,7 @@ fn further_routes(config: &NetworkConfig, allocation: &Allocation) -> Vec<Route>
 /// One for each family, but where the configuration has its own.
 fn default_routes(addresses: &[Given], further: &[Route]) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
-    for given in addresses {
+    for given in addresses.iter().filter(|given| given.gateway.is_some()) {
         let to = if given.address.is_ipv6() { Cidr::DEFAULT_V6 } else { Cidr::DEFAULT_V4 };
         if !routes.iter().chain(further).any(|route| route.to == to) {
             routes.push(plain(to, given.gateway));
@@ -162,6 +169,9 @@ pub(crate) fn gateways(config: &NetworkConfig) -> BridgeSpec {
 fn bridge(config: &NetworkConfig, addresses: &[Given], subnets: &[Cidr]) -> BridgeSpec {
     let mut spec = match config.gateway {
         GatewayMode::LinkLocal => BridgeSpec::link_local(config.bridge, subnets),
+        GatewayMode::Bridge if !config.is_gateway => {
+            BridgeSpec::gateways(config.bridge, Vec::new())
+        }
         GatewayMode::Bridge => {
             let of_range = |range: &Range| Cidr::new(range.gateway?, range.subnet.length());
             let own = addresses.iter().filter_map(|a| Cidr::new(a.gateway?, a.address.length()));
