@@ -43,6 +43,13 @@ pub(crate) fn build_programs() -> Result<PathBuf> {
     target("debug")
 }
 
+/// Builds the simulation, and hands over to it.
+pub(crate) fn sim(arguments: &[String]) -> Result<()> {
+    let build = ["build", "--quiet", "--profile", "sim", "--package", "twill-bgp-sim"];
+    run("cargo build", &mut cargo(&build))?;
+    run("the simulation", Command::new(target("sim")?.join("twill-sim")).args(arguments))
+}
+
 /// Builds what users would run, and hands over to the bench program.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     println!("Building the release programs; with link-time optimisation this takes a while.");

@@ -1,5 +1,5 @@
-//! The project's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask bench`,
-//! `cargo xtask image`.
+//! The project's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask sim`,
+//! `cargo xtask bench`, `cargo xtask image`.
 
 mod cargo;
 mod demo;
@@ -26,6 +26,12 @@ enum Command {
     Demo(demo::Options),
     /// Formats, lints, and runs every test, the lab's scenarios included
     Test(test::Options),
+    /// Plays many speakers against each other on a fake clock, through faults that a seed draws
+    Sim {
+        /// What the simulation takes, such as `--seed 1 --topology full --speakers 1000`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Compares with other daemons, side by side in one run
     Bench {
         /// What the bench program takes, such as `convergence --quick`
@@ -40,6 +46,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
+        Command::Sim { arguments } => cargo::sim(&arguments),
         Command::Bench { arguments } => cargo::bench(&arguments),
         Command::Image(options) => image::run(&options),
     };

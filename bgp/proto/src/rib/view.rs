@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::base::Rib;
 use super::decision;
-use super::loc::{Loc, routes_from};
+use super::loc::{Best, Loc, routes_from};
 use super::table::{Key, Path};
 use super::{PeerKey, Route, RouteView};
 use crate::types::Prefix;
@@ -17,6 +17,15 @@ impl Rib {
         let v4 = self.v4.told_bests().map(|(prefix, best)| (prefix.prefix(), best));
         let v6 = self.v6.told_bests().map(|(prefix, best)| (prefix.prefix(), best));
         v4.chain(v6).map(|(prefix, best)| (prefix, best.route(&self.attrs)))
+    }
+
+    /// The best route of one prefix as it is now, told or not.
+    pub fn best_route(&self, prefix: Prefix) -> Option<Route> {
+        let path = match prefix {
+            Prefix::V4(prefix) => best(&self.v4, prefix),
+            Prefix::V6(prefix) => best(&self.v6, prefix),
+        };
+        path.map(|path| Best::of(path).route(&self.attrs))
     }
 
     /// Every route of one prefix, the best first, each loser with its reason.
