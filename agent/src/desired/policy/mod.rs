@@ -206,8 +206,11 @@ fn mesh_export(snapshot: &Snapshot, transit: &Transit) -> Policy {
     let own = accept("our own", vec![Match::Source(Source::Local)], Vec::new());
     let mut rules = vec![own];
     if snapshot.node.reflector.is_some() {
-        // Who may be sent what others sent is the RIB's to decide (RFC 4456).
-        let when = vec![Match::Source(Source::Internal)];
+        // Who may be sent what others sent is the RIB's to decide (RFC 4456). A router outside the
+        // mesh may be of our AS too; what it sends is no node's.
+        let outside = snapshot.peers.values().map(|peer| peer.address).collect();
+        let from_outside = Match::FromPeer(Arc::new(outside));
+        let when = vec![Match::Source(Source::Internal), not(from_outside)];
         rules.push(accept("reflected", when, Vec::new()));
     }
     let marked: BTreeSet<IpAddr> =

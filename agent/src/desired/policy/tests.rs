@@ -193,6 +193,30 @@ mesh:
     }
 }
 
+/// A router of our own AS beside a reflector is no node: what it sends is not reflected, though it
+/// be within `mesh.transit`.
+#[test]
+fn what_a_reflector_passes_on() {
+    let text = "
+node: r
+addresses: [10.0.0.9]
+podCIDRs: [10.244.9.0/24]
+mesh:
+  mode: reflector
+  transit: [203.0.113.0/24 le 32]
+  nodes:
+    - {name: r, reflector: 1.1.1.1}
+    - {name: b, addresses: [10.0.0.2], podCIDRs: [10.244.2.0/24]}
+    - {name: c, addresses: [10.0.0.3], podCIDRs: [10.244.3.0/24]}
+peers:
+  - {name: inner, address: 10.0.0.254, asn: 64512, import: {default: accept}}
+";
+    let mut bench = Bench::new(&snapshot(text));
+    bench.send("c", "10.244.3.0/24".parse().unwrap(), "10.0.0.3");
+    bench.send("inner", "203.0.113.2/32".parse().unwrap(), "10.0.0.254");
+    assert_eq!(sent(&mut bench, "b"), ["10.244.3.0/24 via 10.0.0.3 path []"]);
+}
+
 proptest! {
     /// Whatever one node sends, no route by way of it ever covers a pod or an address of another.
     #[test]
