@@ -16,8 +16,6 @@ use crate::reconcile::report::{FibReport, KernelNotice};
 use crate::reconcile::{keep, routes, speaker};
 use crate::source::Snapshot;
 
-/// The longest wait for the End-of-RIB of peers after a restart.
-const DEFERRAL: Duration = Duration::from_secs(120);
 /// The longest that leaving may take: peers may be slow to read what is still to be sent.
 const LEAVING: Duration = Duration::from_secs(5);
 
@@ -29,6 +27,8 @@ pub(super) struct Birth {
     cluster_id: Option<ClusterId>,
     pub(super) port: u16,
     restart_time: Duration,
+    /// Matters at a start alone, so that another needs no new speaker.
+    deferral_time: Duration,
 }
 
 impl Birth {
@@ -39,6 +39,7 @@ impl Birth {
             cluster_id: snapshot.node.reflector,
             port: snapshot.listen_port,
             restart_time: snapshot.mesh.restart_time,
+            deferral_time: snapshot.mesh.deferral_time,
         }
     }
 
@@ -61,7 +62,7 @@ impl Birth {
         let mut settings = Settings::new(self.asn, self.router_id)
             .restart_time(Some(self.restart_time))
             .preserved(preserved)
-            .deferral(DEFERRAL);
+            .deferral(self.deferral_time);
         settings.cluster_id = self.cluster_id;
         settings = if has_ipv6() {
             settings.listen_on_all(self.port)
@@ -158,8 +159,14 @@ mod tests {
             ("announce: [203.0.113.0/24]\n", None),
             ("asn: 64513\n", Some("changed: asn")),
             ("routerId: 1.2.3.4\nlisten: {port: 1179}\n", Some("changed: routerId, listen.port")),
+            ("mesh:\n  restartTime: 30s\n", Some("changed: mesh.restartTime")),
+            ("mesh:\n  deferralTime: 30s\n", None),
         ] {
-            let new = Birth::of(&snapshot(&format!("{added}{THREE}")));
+            let new = match added.strip_prefix("mesh:\n") {
+                Some(key) => THREE.replace("mesh:\n", &format!("mesh:\n{key}")),
+                None => format!("{added}{THREE}"),
+            };
+            let new = Birth::of(&snapshot(&new));
             assert_eq!(old.difference(&new).as_deref(), expected, "{added}");
         }
     }

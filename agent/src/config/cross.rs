@@ -73,6 +73,7 @@ fn view(node: NodeEntry<'_>, asn: Asn) -> NodeView {
         pod_cidrs: values_of(node.pod_cidrs),
         asn,
         reflector: node.reflector,
+        client_of: node.client_of.map(|cluster| cluster.value),
     }
 }
 
@@ -87,6 +88,7 @@ fn merge_own<'a>(own: &mut NodeEntry<'a>, nodes: &mut Vec<NodeEntry<'a>>) {
     let Some(index) = nodes.iter().position(|node| node.name == own.name) else { return };
     let listed = nodes.remove(index);
     own.reflector = listed.reflector;
+    own.client_of = listed.client_of;
     merge(&mut own.addresses, listed.addresses);
     merge(&mut own.pod_cidrs, listed.pod_cidrs);
 }
@@ -283,6 +285,17 @@ fn check_mode(nodes: &[NodeEntry<'_>], mesh: &MeshEntry<'_>) {
             node.name
         )),
         _ => {}
+    }
+    for node in nodes {
+        let Some(Sited { value: cluster, field }) = &node.client_of else { continue };
+        if node.reflector == Some(*cluster) {
+            field.wrong(format!(
+                "{} is a reflector of {cluster} itself: name another cluster, or leave it out",
+                node.name
+            ));
+        } else if !nodes.iter().any(|other| other.reflector == Some(*cluster)) {
+            field.wrong(format!("no node of mesh.nodes is a reflector of {cluster}"));
+        }
     }
 }
 

@@ -17,6 +17,11 @@ use crate::source::{Mesh, MeshGtsm, MeshMode};
 const DEFAULT_RESTART_TIME: Duration = Duration::from_secs(120);
 /// The longest restart time: 12 bits (RFC 4724 section 3).
 const MAX_RESTART_TIME: u64 = 4095;
+/// How long to wait for the others after a restart, unless configured: as long as they wait for
+/// us.
+const DEFAULT_DEFERRAL_TIME: Duration = Duration::from_secs(120);
+/// The longest wait: nobody wants yesterday's routes.
+const MAX_DEFERRAL_TIME: u64 = 3600;
 
 /// The mesh's settings and its nodes, each still with its place.
 #[derive(Debug)]
@@ -36,6 +41,7 @@ impl Default for MeshEntry<'_> {
                 hold_time: HoldTime::DEFAULT,
                 gtsm: MeshGtsm::Auto,
                 restart_time: DEFAULT_RESTART_TIME,
+                deferral_time: DEFAULT_DEFERRAL_TIME,
                 transit: Vec::new(),
             },
             mode: None,
@@ -55,6 +61,7 @@ pub(super) struct NodeEntry<'a> {
     /// Where the key is given.
     pub(super) pod_cidrs: Option<Listed<'a, twill_bgp::proto::types::Prefix>>,
     pub(super) reflector: Option<ClusterId>,
+    pub(super) client_of: Option<Sited<'a, ClusterId>>,
 }
 
 /// A list and its place.
@@ -89,6 +96,8 @@ pub(super) fn settings<'a>(section: &mut Section<'a>) -> (Mesh, Option<Field<'a>
         gtsm: or(section.get("gtsm"), default.gtsm, gtsm).unwrap_or(default.gtsm),
         restart_time: or(section.get("restartTime"), default.restart_time, restart_time)
             .unwrap_or(default.restart_time),
+        deferral_time: or(section.get("deferralTime"), default.deferral_time, deferral_time)
+            .unwrap_or(default.deferral_time),
         transit: section.get("transit").map(|field| ranges(&field)).unwrap_or_default(),
     };
     (settings, mode)
@@ -114,6 +123,15 @@ fn restart_time(field: &Field<'_>) -> Option<Duration> {
     let time = field.parse("a duration", values::duration)?;
     if !(1..=MAX_RESTART_TIME).contains(&time.as_secs()) {
         field.wrong(format!("expected 1s to {MAX_RESTART_TIME}s (RFC 4724 has 12 bits for it)"));
+        return None;
+    }
+    Some(time)
+}
+
+fn deferral_time(field: &Field<'_>) -> Option<Duration> {
+    let time = field.parse("a duration", values::duration)?;
+    if !(1..=MAX_DEFERRAL_TIME).contains(&time.as_secs()) {
+        field.wrong(format!("expected 1s to {MAX_DEFERRAL_TIME}s"));
         return None;
     }
     Some(time)
@@ -145,13 +163,19 @@ fn node<'a>(section: &mut Section<'a>) -> Option<NodeEntry<'a>> {
     let name = section.need("name", "the node's name");
     let addresses = addresses(section.get("addresses"));
     let pod_cidrs = pod_cidrs(section.get("podCIDRs"));
-    let reflector = section.get("reflector").and_then(|field| {
-        let id = field.parse("a cluster id", |text| {
-            text.parse().map_err(|_| "write it in dotted form, as in 1.1.1.1")
-        })?;
-        Some(ClusterId(id))
+    let reflector = section.get("reflector").and_then(|field| cluster_id(&field));
+    let client_of = section.get("clientOf").and_then(|field| {
+        let value = cluster_id(&field)?;
+        Some(Sited { value, field })
     });
     let whole = section.field.clone();
     let name = name?.parse("a name", values::name)?;
-    Some(NodeEntry { name, whole, addresses, pod_cidrs, reflector })
+    Some(NodeEntry { name, whole, addresses, pod_cidrs, reflector, client_of })
+}
+
+fn cluster_id(field: &Field<'_>) -> Option<ClusterId> {
+    let id = field.parse("a cluster id", |text| {
+        text.parse().map_err(|_| "write it in dotted form, as in 1.1.1.1")
+    })?;
+    Some(ClusterId(id))
 }

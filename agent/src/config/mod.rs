@@ -148,6 +148,7 @@ fn top(
         addresses: mesh::addresses(section.get("addresses")),
         pod_cidrs: mesh::pod_cidrs(section.get("podCIDRs")),
         reflector: None,
+        client_of: None,
     };
     let listen_port = listen_port(section);
     let mesh = match section.get("mesh") {

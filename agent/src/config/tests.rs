@@ -66,6 +66,7 @@ fn the_smallest_file_gets_the_documented_defaults() {
     assert_eq!(snapshot.mesh.hold_time, HoldTime::DEFAULT);
     assert_eq!(snapshot.mesh.gtsm, MeshGtsm::Auto);
     assert_eq!(snapshot.mesh.restart_time, Duration::from_secs(120));
+    assert_eq!(snapshot.mesh.deferral_time, Duration::from_secs(120));
     assert_eq!(snapshot.dataplane.bridge, "twill0");
     assert_eq!(
         (snapshot.dataplane.table, snapshot.dataplane.metric, snapshot.dataplane.protocol),
@@ -93,10 +94,11 @@ mesh:
   holdTime: 9s
   gtsm: none
   restartTime: 30s
+  deferralTime: 40s
   transit: [203.0.113.0/24 le 32]
   nodes:
     - {name: node-a, addresses: [10.0.0.1, fd00::1]}
-    - {name: node-b, addresses: [10.0.0.2, fd00::2], podCIDRs: [10.244.2.0/24]}
+    - {name: node-b, addresses: [10.0.0.2, fd00::2], podCIDRs: [10.244.2.0/24], clientOf: 1.1.1.1}
     - {name: node-c, addresses: [10.0.0.3], podCIDRs: [10.244.3.0/24], reflector: 1.1.1.1}
 peers:
   - name: tor-a
@@ -125,8 +127,10 @@ http: '[::1]:9000'
     assert_eq!(snapshot.mesh.password, Some(Secret(b"open sesame"[..].into())));
     assert_eq!(snapshot.mesh.gtsm, MeshGtsm::None);
     assert_eq!(snapshot.mesh.restart_time, Duration::from_secs(30));
+    assert_eq!(snapshot.mesh.deferral_time, Duration::from_secs(40));
     assert_eq!(snapshot.nodes.keys().collect::<Vec<_>>(), ["node-b", "node-c"]);
     assert_eq!(snapshot.nodes["node-c"].reflector.unwrap().to_string(), "1.1.1.1");
+    assert_eq!(snapshot.nodes["node-b"].client_of, snapshot.nodes["node-c"].reflector);
     let peer = &snapshot.peers["tor-a"];
     assert_eq!((peer.port, peer.passive, peer.mesh, peer.ttl), (1790, true, true, Ttl::Gtsm(254)));
     assert_eq!(peer.password, Some(Secret(b"sesame"[..].into())));
@@ -212,6 +216,16 @@ fn each_mistake_is_one_line_with_place_and_remedy() {
         ("mesh: {restartTime: 5000s}".into(), "expected 1s to 4095s"),
         ("mesh: {mode: ring}".into(), "mesh.mode: expected full or reflector or none, found `ring`"),
         ("mesh: {mode: reflector}".into(), "no node of mesh.nodes is a reflector"),
+        (
+            "mesh: {nodes: [{name: b, addresses: [10.0.0.2], clientOf: 2.2.2.2}]}".into(),
+            "mesh.nodes[0].clientOf: no node of mesh.nodes is a reflector of 2.2.2.2",
+        ),
+        (
+            "mesh: {nodes: [{name: b, addresses: [10.0.0.2], reflector: 2.2.2.2, clientOf: 2.2.2.2}]}"
+                .into(),
+            "b is a reflector of 2.2.2.2 itself",
+        ),
+        ("mesh: {deferralTime: 0s}".into(), "mesh.deferralTime: expected 1s to 3600s"),
         ("mesh: {transit: [203.0.113.0/24 le 16]}".into(), "no length is at least 24"),
         ("mesh: {password: hunter2}".into(), "mesh.password: a password is not written here"),
         ("mesh: {password: {env: MISSING}}".into(), "mesh.password.env: the environment has no variable `MISSING`"),

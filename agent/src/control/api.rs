@@ -266,6 +266,12 @@ pub struct Route {
     pub communities: Vec<String>,
     /// `64512:1:2`.
     pub large_communities: Vec<String>,
+    /// Who brought it into the AS, where it was reflected (RFC 4456).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub originator_id: Option<Ipv4Addr>,
+    /// The clusters it was reflected through, the nearest first (RFC 4456).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cluster_list: Vec<Ipv4Addr>,
     /// The best of its prefix.
     pub best: bool,
     /// Neither refused nor looped.

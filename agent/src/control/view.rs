@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use twill_bgp::proto::rib::{LostBecause, PeerKind, RouteView};
 use twill_bgp::proto::session::{Passive, State};
-use twill_bgp::proto::types::{AsPath, Families, Origin, Segment, SegmentKind};
+use twill_bgp::proto::types::{AsPath, Families, Origin, RouterId, Segment, SegmentKind};
 use twill_bgp::{PeerConfig, PeerStatus, RouteEntry, Ttl};
 
 use super::{api, peer_detail, timestamp};
@@ -166,6 +166,8 @@ pub(super) fn route(entry: &RouteEntry) -> api::Route {
         med: attributes.med,
         communities: attributes.communities.iter().map(ToString::to_string).collect(),
         large_communities: attributes.large_communities.iter().map(ToString::to_string).collect(),
+        originator_id: attributes.originator_id.map(RouterId::to_ipv4),
+        cluster_list: attributes.cluster_list.iter().map(|cluster| cluster.0).collect(),
         best: lost.is_none(),
         valid: !matches!(
             lost,

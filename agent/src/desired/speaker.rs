@@ -54,13 +54,28 @@ pub fn peers(snapshot: &Snapshot, connected: &BTreeSet<Prefix>) -> Peers {
 
 /// How a node stands to us; `None` where the two of us do not peer.
 fn kind(snapshot: &Snapshot, node: &NodeView) -> Option<PeerKind> {
-    if node.asn != snapshot.node.asn {
+    let own = &snapshot.node;
+    if node.asn != own.asn {
         return None;
     }
-    match (snapshot.mesh.mode, snapshot.node.reflector, node.reflector) {
-        (MeshMode::None, ..) | (MeshMode::Reflector, None, None) => None,
-        (MeshMode::Reflector, Some(_), None) => Some(PeerKind::Client),
-        (MeshMode::Full, ..) | (MeshMode::Reflector, _, Some(_)) => Some(PeerKind::Internal),
+    match snapshot.mesh.mode {
+        MeshMode::None => None,
+        MeshMode::Full => Some(PeerKind::Internal),
+        MeshMode::Reflector if serves(own, node) => Some(PeerKind::Client),
+        MeshMode::Reflector => {
+            let reflectors = own.reflector.is_some() && node.reflector.is_some();
+            (reflectors || serves(node, own)).then_some(PeerKind::Internal)
+        }
+    }
+}
+
+/// Whether `client` is a client of `reflector`. A reflector may itself be the client of another
+/// cluster, but only where it says so (RFC 4456 section 7).
+fn serves(reflector: &NodeView, client: &NodeView) -> bool {
+    match (reflector.reflector, client.client_of) {
+        (None, _) => false,
+        (Some(cluster), Some(of)) => cluster == of,
+        (Some(_), None) => client.reflector.is_none(),
     }
 }
 
@@ -347,11 +362,45 @@ mesh:
     - {name: c2, addresses: [10.0.0.2]}
     - {name: r1, addresses: [10.0.0.3], reflector: 1.1.1.1}
     - {name: r2, addresses: [10.0.0.4], reflector: 1.1.1.1}
+    - {name: c3, addresses: [10.0.0.5], clientOf: 2.2.2.2}
+    - {name: r3, addresses: [10.0.0.6], reflector: 2.2.2.2}
+    - {name: r4, addresses: [10.0.0.7], reflector: 3.3.3.3, clientOf: 2.2.2.2}
 ";
         use PeerKind::{Client, Internal};
-        let rows: [(&str, &[(&str, PeerKind)]); 2] = [
-            ("c1", &[("r1", Internal), ("r2", Internal)]),
-            ("r1", &[("c1", Client), ("c2", Client), ("r2", Internal)]),
+        let rows: [(&str, &[(&str, PeerKind)]); 5] = [
+            ("c1", &[("r1", Internal), ("r2", Internal), ("r3", Internal), ("r4", Internal)]),
+            (
+                "r1",
+                &[
+                    ("c1", Client),
+                    ("c2", Client),
+                    ("r2", Internal),
+                    ("r3", Internal),
+                    ("r4", Internal),
+                ],
+            ),
+            ("c3", &[("r3", Internal)]),
+            (
+                "r3",
+                &[
+                    ("c1", Client),
+                    ("c2", Client),
+                    ("c3", Client),
+                    ("r1", Internal),
+                    ("r2", Internal),
+                    ("r4", Client),
+                ],
+            ),
+            (
+                "r4",
+                &[
+                    ("c1", Client),
+                    ("c2", Client),
+                    ("r1", Internal),
+                    ("r2", Internal),
+                    ("r3", Internal),
+                ],
+            ),
         ];
         for (node, expected) in rows {
             let peers = peers(&snapshot(&format!("node: {node}{nodes}")), &BTreeSet::new());

@@ -54,6 +54,9 @@ pub struct NodeView {
     pub asn: Asn,
     /// Its cluster, where it is a reflector.
     pub reflector: Option<ClusterId>,
+    /// The cluster whose reflectors alone serve it; `None`: a node that is no reflector itself is
+    /// served by every reflector.
+    pub client_of: Option<ClusterId>,
 }
 
 /// The mesh's settings.
@@ -69,6 +72,8 @@ pub struct Mesh {
     pub gtsm: MeshGtsm,
     /// Graceful restart: how long the others keep our routes while we are away.
     pub restart_time: Duration,
+    /// Graceful restart: how long this node, after a restart, waits for the others' End-of-RIB.
+    pub deferral_time: Duration,
     /// What nodes may pass on from outside routers.
     pub transit: Vec<PrefixRange>,
 }
@@ -78,7 +83,7 @@ pub struct Mesh {
 pub enum MeshMode {
     /// Every node with every other.
     Full,
-    /// Clients with reflectors, reflectors with each other.
+    /// Clients with the reflectors of their cluster, reflectors with each other.
     Reflector,
     /// Nobody.
     None,
