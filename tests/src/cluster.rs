@@ -2,6 +2,7 @@
 //!
 //! Node `n` is `10.0.0.n`, `fd00::n`, with the pod CIDRs `10.244.n.0/24` and `fd00:244:n::/64`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,19 +19,33 @@ use crate::traffic::Endpoint;
 pub struct Plan {
     /// How many nodes.
     pub nodes: usize,
+    /// How many of them, the last ones, run another router instead of our agent; the test makes
+    /// them.
+    pub foreign: usize,
     /// How many pods on each.
     pub pods: usize,
     /// Hold time of the mesh, seconds.
     pub hold_time: u32,
     /// Lines of the configuration file under `mesh:`, without indentation.
     pub mesh: String,
+    /// What stands beside a node's name in the list of nodes, such as `reflector: 1.1.1.1`, by
+    /// number. With any, the mesh's mode is `reflector`.
+    pub marks: BTreeMap<usize, &'static str>,
     /// Further lines of the configuration file, such as `peers:`.
     pub more: String,
 }
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { nodes: 3, pods: 2, hold_time: 9, mesh: String::new(), more: String::new() }
+        Plan {
+            nodes: 3,
+            foreign: 0,
+            pods: 2,
+            hold_time: 9,
+            mesh: String::new(),
+            marks: BTreeMap::new(),
+            more: String::new(),
+        }
     }
 }
 
@@ -41,18 +56,27 @@ impl Plan {
         let _ = writeln!(text, "node: {}", node_name(number));
         let _ = writeln!(text, "addresses: [10.0.0.{number}, fd00::{number:x}]");
         let _ = writeln!(text, "podCIDRs: [10.244.{number}.0/24, fd00:244:{number:x}::/64]");
-        let _ = writeln!(text, "mesh:\n  mode: full\n  holdTime: {}s", self.hold_time);
+        let mode = if self.marks.is_empty() { "full" } else { "reflector" };
+        let _ = writeln!(text, "mesh:\n  mode: {mode}\n  holdTime: {}s", self.hold_time);
         for line in self.mesh.lines() {
             let _ = writeln!(text, "  {line}");
         }
         if self.nodes > 1 {
             let _ = writeln!(text, "  nodes:");
         }
-        for other in (1..=self.nodes).filter(|other| *other != number) {
+        for other in 1..=self.nodes {
+            let mark = self.marks.get(&other).map(|mark| format!(", {mark}")).unwrap_or_default();
+            if other == number {
+                // Only so is it told what it is itself.
+                if !mark.is_empty() {
+                    let _ = writeln!(text, "    - {{name: {}{mark}}}", node_name(other));
+                }
+                continue;
+            }
             let _ = writeln!(
                 text,
                 "    - {{name: {}, addresses: [10.0.0.{other}, fd00::{other:x}], \
-                 podCIDRs: [10.244.{other}.0/24, 'fd00:244:{other:x}::/64']}}",
+                 podCIDRs: [10.244.{other}.0/24, 'fd00:244:{other:x}::/64']{mark}}}",
                 node_name(other)
             );
         }
@@ -90,7 +114,7 @@ impl Cluster {
         let lan = lab.switch("lan")?;
         let mut cluster =
             Cluster { pods: Vec::new(), nodes: Vec::new(), ports: Vec::new(), lan, plan, lab };
-        for number in 1..=cluster.plan.nodes {
+        for number in 1..=cluster.plan.nodes - cluster.plan.foreign {
             let (node, port) = cluster.make_node(number)?;
             cluster.nodes.push(node);
             cluster.ports.push(port);
@@ -130,18 +154,24 @@ impl Cluster {
     /// Replaces a node that was powered off by a new one of the same name; its agent runs.
     pub fn revive(&mut self, index: usize) -> Result<()> {
         let (node, port) = self.make_node(index + 1)?;
+        // As network managers do, it tells its neighbours who has the address now; else they could
+        // send to the machine that is gone for as long as they believed it reachable (30 s in the
+        // mean, RFC 4861 section 7.3.3).
+        for other in (1..=self.plan.nodes).filter(|other| *other != index + 1) {
+            // One that is away itself need not know.
+            let _ = node.ping(format!("fd00::{other:x}").parse()?);
+        }
         node.start()?;
         self.nodes[index] = node;
         self.ports[index] = port;
         Ok(())
     }
 
-    /// Waits until every node is ready and has routes to all others in the kernel.
+    /// Waits until every node of ours is ready and has routes to all others in the kernel.
     pub fn wait_mesh(&self) -> Result<Duration> {
         wait("the mesh", WAIT, || {
             for (at, node) in self.nodes.iter().enumerate() {
-                for other in (0..self.nodes.len()).filter(|other| *other != at) {
-                    let number = other + 1;
+                for number in (1..=self.plan.nodes).filter(|number| *number != at + 1) {
                     let v4 = node.has_route(&format!("10.244.{number}.0/24"), "via")?;
                     let v6 = node.has_route(&format!("fd00:244:{number:x}::/64"), "via")?;
                     if !(v4 && v6) {

@@ -20,5 +20,6 @@ pub mod node;
 pub mod pod;
 pub mod routelog;
 pub mod router;
+pub mod scene;
 pub mod skip;
 pub mod traffic;

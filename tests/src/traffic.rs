@@ -163,7 +163,9 @@ impl Traffic {
             traffic.processes.push(endpoint.spawn(&words)?);
         }
         for process in &traffic.processes {
-            wait("a traffic program to listen", WAIT, || Ok(process.output().contains("ready")))?;
+            wait("a traffic program to listen", WAIT, || {
+                Ok(process.own_output().contains("ready"))
+            })?;
         }
         traffic.say("go")?;
         wait("traffic on every flow", WAIT, || {

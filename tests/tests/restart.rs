@@ -3,95 +3,26 @@
 //! Three nodes with two pods each, 200 packets a second between every ordered pair of pods, IPv4
 //! and IPv6. Mesh hold time 9 s.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use twill_tests::cluster::{Cluster, Plan};
+use twill_tests::cluster::Plan;
 use twill_tests::lab::{WAIT, hold, wait};
-use twill_tests::node::Node;
-use twill_tests::routelog::RouteLog;
+use twill_tests::scene::Scene;
 use twill_tests::skip_unless;
-use twill_tests::traffic::Traffic;
 
 /// How long a killed agent stays away.
 const AWAY: Duration = Duration::from_secs(10);
 
-/// A mesh under traffic, each node's kernel watched.
-struct Scene {
-    cluster: Cluster,
-    traffic: Traffic,
-    logs: Vec<RouteLog>,
-}
-
-impl Scene {
-    fn start(name: &str) -> Result<Scene> {
-        let cluster = Cluster::start(name, Plan::default())?;
-        let logs =
-            cluster.nodes.iter().map(|node| RouteLog::start(node.host())).collect::<Result<_>>()?;
-        let traffic = Traffic::start(&cluster.endpoints(), 200)?;
-        Ok(Scene { cluster, traffic, logs })
-    }
-
-    fn node(&self, index: usize) -> &Node {
-        &self.cluster.nodes[index]
-    }
-
-    /// Everyone's routes to everyone stand in every kernel, whatever the agents do.
-    fn routes_stand(&self) -> Result<bool> {
-        for (at, node) in self.cluster.nodes.iter().enumerate() {
-            let all = node.host().run(&["ip", "route", "show", "proto", "116"])?;
-            let others = (0..self.cluster.nodes.len()).filter(|other| *other != at);
-            for other in others {
-                if !all.contains(&format!("10.244.{}.0/24 via", other + 1)) {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// All sessions up, no stale route anywhere.
-    fn wait_settled(&self) -> Result<()> {
-        self.cluster.wait_mesh()?;
-        for node in &self.cluster.nodes {
-            wait(format_args!("{} to hold nothing stale", node.name()), WAIT, || {
-                let status = node.json(&["status"])?;
-                let routes = &status["routes"];
-                Ok(routes["stale"] == 0
-                    && routes["missing"] == 0
-                    && status["peers"]["established"] == 2)
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Not one packet lost, and no kernel ever removed a route to a pod.
-    fn end(self) -> Result<()> {
-        // What a restart set in motion would show in the seconds after it.
-        hold("every route in every kernel", Duration::from_secs(3), || self.routes_stand())?;
-        let report = self.traffic.stop()?;
-        println!("{report}");
-        for (index, log) in self.logs.iter().enumerate() {
-            for other in 1..=self.cluster.nodes.len() {
-                for prefix in [format!("10.244.{other}.0/24"), format!("fd00:244:{other:x}::/64")] {
-                    assert!(
-                        !log.was_deleted(&prefix),
-                        "{} removed {prefix}: {:?}",
-                        self.cluster.nodes[index].name(),
-                        log.events(&prefix)
-                    );
-                }
-            }
-        }
-        assert_eq!(report.lost(), 0, "{report}");
-        self.cluster.lab.passed()
-    }
+/// Three nodes of two pods.
+fn start(name: &str) -> Result<Scene> {
+    Scene::start(name, Plan::default(), 200)
 }
 
 #[test]
 fn one_agent_is_killed_and_stays_down_ten_seconds() -> Result<()> {
     skip_unless!(lab);
-    let scene = Scene::start("kill-one")?;
+    let scene = start("kill-one")?;
     scene.node(0).kill()?;
     for peer in [1, 2] {
         wait("the others to see the session drop", WAIT, || {
@@ -108,7 +39,7 @@ fn one_agent_is_killed_and_stays_down_ten_seconds() -> Result<()> {
 #[test]
 fn all_agents_are_killed_at_once() -> Result<()> {
     skip_unless!(lab);
-    let scene = Scene::start("kill-all")?;
+    let scene = start("kill-all")?;
     for node in &scene.cluster.nodes {
         node.kill()?;
     }
@@ -123,7 +54,7 @@ fn all_agents_are_killed_at_once() -> Result<()> {
 #[test]
 fn two_agents_are_killed_three_seconds_apart() -> Result<()> {
     skip_unless!(lab);
-    let scene = Scene::start("kill-two")?;
+    let scene = start("kill-two")?;
     scene.node(0).kill()?;
     hold("every route in every kernel", Duration::from_secs(3), || scene.routes_stand())?;
     scene.node(1).kill()?;
@@ -139,11 +70,66 @@ fn two_agents_are_killed_three_seconds_apart() -> Result<()> {
 #[test]
 fn agents_are_restarted_politely_one_after_the_other() -> Result<()> {
     skip_unless!(lab);
-    let scene = Scene::start("rolling")?;
+    let scene = start("rolling")?;
     for node in &scene.cluster.nodes {
         node.terminate()?;
         node.start()?;
         scene.wait_settled()?;
     }
     scene.end()
+}
+
+/// All three agents are killed; two return, the third never does, though its host goes on
+/// forwarding. (Restart time 30 s, deferral 15 s.) The two wait for it, and all packets, also to
+/// the third's pods, arrive meanwhile; then they call themselves ready and sweep its routes, and
+/// theirs to each other stay. When it returns after all, all is as before.
+#[test]
+fn one_of_three_agents_never_returns() -> Result<()> {
+    const DEFERRAL: Duration = Duration::from_secs(15);
+    skip_unless!(lab);
+    let mesh = "restartTime: 30s\ndeferralTime: 15s".to_owned();
+    let mut scene = Scene::start("never-returns", Plan { mesh, ..Plan::default() }, 100)?;
+    for node in &scene.cluster.nodes {
+        node.kill()?;
+    }
+    hold("every route in every kernel", Duration::from_secs(3), || scene.routes_stand())?;
+    let begin = Instant::now();
+    for index in [0, 1] {
+        scene.node(index).start()?;
+    }
+    for (index, other) in [(0, "node-b"), (1, "node-a")] {
+        scene.node(index).wait_peer(other, "Established")?;
+        let status = scene.node(index).json(&["status"])?;
+        assert_eq!(status["ready"], false, "it waits for node-c: {status}");
+        assert_eq!(status["routes"]["stale"], 2, "node-c's: {status}");
+    }
+    let early = (DEFERRAL - Duration::from_secs(5)).saturating_sub(begin.elapsed());
+    hold("every route in every kernel", early, || scene.routes_stand())?;
+    scene.lost_nothing()?;
+    assert!(begin.elapsed() < DEFERRAL, "the machine is too slow for this test");
+
+    // What is left for the traffic: the pods of the two.
+    let of_the_third = scene.cluster.pods.split_off(4);
+    scene.flow(&[])?;
+    for index in [0, 1] {
+        let node = scene.node(index);
+        for prefix in ["10.244.3.0/24", "fd00:244:3::/64"] {
+            node.wait_no_route(prefix, WAIT)?;
+        }
+        println!("{}: swept {:.1?} after the start", node.name(), begin.elapsed());
+        assert!(begin.elapsed() >= DEFERRAL, "swept before the deferral was over");
+        node.wait_ready()?;
+    }
+    hold("the routes of the two", Duration::from_secs(2), || {
+        Ok(scene.has_routes(0, [2])? && scene.has_routes(1, [1])?)
+    })?;
+    scene.never_removed(1..=2)?;
+    scene.lost_nothing()?;
+
+    scene.node(2).start()?;
+    scene.wait_settled()?;
+    scene.cluster.pods.extend(of_the_third);
+    scene.flow(&[])?;
+    scene.lost_nothing()?;
+    scene.cluster.lab.passed()
 }

@@ -17,6 +17,8 @@ pub struct Process {
     child: Child,
     inner: Pid,
     log: PathBuf,
+    /// How long the log was already: an earlier program of the same name wrote that.
+    before: usize,
 }
 
 impl Process {
@@ -27,6 +29,7 @@ impl Process {
             .append(true)
             .open(&log)
             .with_context(|| format!("cannot write {}", log.display()))?;
+        let before = std::fs::metadata(&log)?.len().try_into()?;
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(file.try_clone()?)
@@ -49,7 +52,7 @@ impl Process {
                 std::fs::read_to_string(&log).unwrap_or_default()
             ),
         };
-        Ok(Process { name: name.to_owned(), child, inner, log })
+        Ok(Process { name: name.to_owned(), child, inner, log, before })
     }
 
     /// The program's process id, as this process sees it.
@@ -57,7 +60,12 @@ impl Process {
         self.inner
     }
 
-    /// What it has printed so far.
+    /// What it has printed so far, without what an earlier program of the same name has.
+    pub fn own_output(&self) -> String {
+        self.output().get(self.before..).unwrap_or_default().to_owned()
+    }
+
+    /// What it, and earlier programs of the same name, have printed so far.
     pub fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

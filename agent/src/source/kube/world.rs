@@ -215,6 +215,8 @@ fn views(
             pod_cidrs: holdings.pod_cidrs.clone(),
             asn: facts.annotations.asn.unwrap_or(settings.cluster.asn),
             reflector: reflector(facts, settings, doubts),
+            // Every reflector serves every client, as kube-router's rr.client has it.
+            client_of: None,
         };
         views.insert(name, view);
     }
