@@ -15,6 +15,7 @@
 
 pub mod apiserver;
 pub mod cluster;
+pub mod kube;
 pub mod lab;
 pub mod node;
 pub mod pod;

@@ -58,20 +58,28 @@ pub struct Node {
     host: Rc<Host>,
     agent: RefCell<Option<Process>>,
     twill: String,
+    /// What starts its agent.
+    command: Vec<String>,
 }
 
 impl Node {
     /// Puts plugins and configuration in place; starts nothing.
     pub fn new(host: Rc<Host>, config: &str) -> Result<Node> {
-        let twill = binary("twill")?.to_string_lossy().into_owned();
         host.write(CONFIG, config)?;
+        let twill = binary("twill")?.to_string_lossy().into_owned();
+        Node::with_command(host, vec![twill, "agent".into(), "--config".into(), CONFIG.into()])
+    }
+
+    /// Puts plugins in place; `command` will start the agent.
+    pub fn with_command(host: Rc<Host>, command: Vec<String>) -> Result<Node> {
+        let twill = binary("twill")?.to_string_lossy().into_owned();
         let plugin = binary("twill-cni")?.to_string_lossy().into_owned();
         host.run(&["mkdir", "-p", BIN_DIR])?;
         host.run(&["install", "-m", "755", &plugin, BIN_DIR])?;
         for view in [&["status"][..], &["peers"], &["routes", "--all"], &["fib"]] {
             host.add_view(&[&[twill.as_str()], view].concat());
         }
-        Ok(Node { host, agent: RefCell::default(), twill })
+        Ok(Node { host, agent: RefCell::default(), twill, command })
     }
 
     /// The machine.
@@ -88,8 +96,8 @@ impl Node {
     pub fn start(&self) -> Result<()> {
         let level = std::env::var("TWILL_LAB_LOG").unwrap_or_else(|_| "info".to_owned());
         let variable = format!("RUST_LOG={level}");
-        let command =
-            ["env", variable.as_str(), "NO_COLOR=1", &self.twill, "agent", "--config", CONFIG];
+        let mut command = vec!["env", variable.as_str(), "NO_COLOR=1"];
+        command.extend(self.command.iter().map(String::as_str));
         let process = self.host.spawn("agent", &command)?;
         *self.agent.borrow_mut() = Some(process);
         wait(format_args!("the agent of {} to answer", self.name()), WAIT, || {

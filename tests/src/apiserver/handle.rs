@@ -60,7 +60,7 @@ impl ApiServer {
             let server = Server::new(&tokens);
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, async {
-                let serving = async { server.serve(TcpListener::from_std(listener)?).await };
+                let serving = async { server.serve(TcpListener::from_std(listener)?, None).await };
                 tokio::select! {
                     // It ends only where it cannot listen again; tests then see it refuse.
                     _ = serving => {}

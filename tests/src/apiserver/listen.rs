@@ -14,16 +14,20 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use super::auth::{Tokens, User};
 use super::serve::{Body, Server};
+use super::tls::Tls;
 use super::world::World;
 
 /// How the server is run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where it serves the API, over plain HTTP. Port 0: any.
+    /// Where it serves the API. Port 0: any.
     pub address: SocketAddr,
+    /// Over TLS; `None`: plain HTTP, over which kubectl shows no token.
+    pub tls: Option<Tls>,
     /// Where it is steered, for the program.
     pub control: Option<PathBuf>,
     /// Bearer tokens and their users. Without any, everybody may do everything; with, RBAC holds.
@@ -42,7 +46,11 @@ impl Server {
 
     /// Serves until dropped. `listener` is bound to the address already, and is bound again
     /// whenever the server has been deaf for a while.
-    pub(super) async fn serve(&self, listener: TcpListener) -> io::Result<()> {
+    pub(super) async fn serve(
+        &self,
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+    ) -> io::Result<()> {
         let address = listener.local_addr()?;
         let mut listener = Some(listener);
         let mut connections = JoinSet::new();
@@ -62,7 +70,16 @@ impl Server {
                 accepted = accept(listener.as_ref()) => {
                     let server = self.clone();
                     let answer = move |request| server.clone().answer(request);
-                    connections.spawn_local(connection(accepted?, answer));
+                    let (stream, tls) = (accepted?, tls.clone());
+                    connections.spawn_local(async move {
+                        match tls {
+                            None => connection(stream, answer).await,
+                            // Who shakes hands badly is left alone.
+                            Some(tls) => if let Ok(stream) = tls.accept(stream).await {
+                                connection(stream, answer).await;
+                            }
+                        }
+                    });
                 }
                 changed = changes.changed() => if changed.is_err() { return Ok(()) },
                 Some(_) = connections.join_next() => {}
@@ -119,13 +136,14 @@ pub fn run(options: &Options) -> io::Result<()> {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let server = Server::new(&options.tokens);
         let listener = TcpListener::bind(options.address).await?;
+        let tls = options.tls.as_ref().map(Tls::acceptor).transpose()?;
         println!("listening on {}", listener.local_addr()?);
         match &options.control {
             Some(path) => {
                 let control = UnixListener::bind(path)?;
-                tokio::try_join!(server.serve(listener), server.steer(control)).map(drop)
+                tokio::try_join!(server.serve(listener, tls), server.steer(control)).map(drop)
             }
-            None => server.serve(listener).await,
+            None => server.serve(listener, tls).await,
         }
     })
 }

@@ -5,13 +5,19 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use twill_tests::apiserver::{Options, User, run};
+use twill_tests::apiserver::{Options, Tls, User, run};
 
 #[derive(Parser)]
 struct Arguments {
-    /// Where it serves the API, over plain HTTP
+    /// Where it serves the API
     #[arg(long)]
     listen: SocketAddr,
+    /// Serves over TLS, and writes the certificate of its authority here
+    #[arg(long, value_name = "FILE", requires = "names")]
+    tls_authority: Option<PathBuf>,
+    /// A name or address that its certificate is for
+    #[arg(long = "tls-name")]
+    names: Vec<String>,
     /// The Unix socket that steers it
     #[arg(long)]
     control: Option<PathBuf>,
@@ -33,6 +39,7 @@ fn token(text: &str) -> Result<(String, User)> {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let tokens = arguments.tokens.iter().map(|text| token(text)).collect::<Result<_>>()?;
-    let options = Options { address: arguments.listen, control: arguments.control, tokens };
+    let tls = arguments.tls_authority.map(|authority| Tls { names: arguments.names, authority });
+    let options = Options { address: arguments.listen, tls, control: arguments.control, tokens };
     run(&options).context("the server ended")
 }
