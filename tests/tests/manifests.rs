@@ -17,6 +17,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use twill_tests::apiserver::ApiServer;
 use twill_tests::skip_unless;
 
 const OVERLAYS: [&str; 4] = ["base", "overlays/reflectors", "overlays/md5", "overlays/confined"];
@@ -50,6 +51,7 @@ fn covers(read: &Value, given: &Value, path: &str) -> Result<()> {
         (Value::Array(read), Value::Array(given)) if read.len() == given.len() => {
             read.iter().zip(given).try_for_each(|(read, given)| covers(read, given, path))
         }
+        (Value::Number(read), Value::Number(given)) if read.as_f64() == given.as_f64() => Ok(()),
         (read, given) if read == given => Ok(()),
         (read, given) => bail!("{path}: {given} was read as {read}"),
     }
@@ -93,7 +95,7 @@ fn every_overlay_builds_of_what_kubernetes_knows() -> Result<()> {
         }
         let kinds: Vec<&str> =
             objects.iter().filter_map(|object| object["kind"].as_str()).collect();
-        for kind in ["DaemonSet", "Role", "ClusterRole"] {
+        for kind in ["DaemonSet", "Role", "ClusterRole", "CustomResourceDefinition"] {
             assert!(kinds.contains(&kind), "{overlay}: {kinds:?}");
         }
     }
@@ -101,6 +103,25 @@ fn every_overlay_builds_of_what_kubernetes_knows() -> Result<()> {
     for folder in std::fs::read_dir(deploy().join("overlays"))? {
         let name = format!("overlays/{}", folder?.file_name().to_string_lossy());
         assert!(OVERLAYS.contains(&name.as_str()), "{name} is not looked at");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_overlay_is_applied_whole() -> Result<()> {
+    skip_unless!(kubectl);
+    for overlay in OVERLAYS {
+        let server = ApiServer::start()?;
+        for object in build(overlay)? {
+            let kind = object["kind"].clone();
+            let put = server.with(move |world| world.put(object));
+            put.with_context(|| format!("{overlay}: {kind}"))?;
+        }
+        assert_eq!(server.all("daemonsets").len(), 1);
+        assert_eq!(
+            server.all("bgpconfigurations").len(),
+            usize::from(overlay.contains("s/r") || overlay.contains("md5"))
+        );
     }
     Ok(())
 }

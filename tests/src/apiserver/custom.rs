@@ -1,5 +1,8 @@
 //! Custom resources against their schemas: unknown fields are dropped, defaults filled in, and
-//! what does not fit is refused. Rules in CEL are not looked at: only a real API server runs them.
+//! what does not fit is refused, by rules in CEL as well. A rule that this evaluator does not
+//! understand refuses everything, so that nobody takes it for one that holds.
+
+use std::collections::HashMap;
 
 use serde_json::Value;
 
@@ -23,6 +26,7 @@ pub(super) fn admit(schema: &Value, object: &mut Value) -> Result<(), Causes> {
         object.retain(|_, value| !value.is_null());
     }
     required(schema, object, "", &mut causes);
+    rules(schema, object, "", &mut causes);
     if causes.is_empty() { Ok(()) } else { Err(causes) }
 }
 
@@ -35,6 +39,7 @@ fn visit(schema: &Value, value: &mut Value, path: &str, causes: &mut Causes) {
         return;
     }
     limits(schema, value, path, causes);
+    rules(schema, value, path, causes);
     if value.is_object() {
         object(schema, value, path, causes);
     } else if let Some(items) = value.as_array_mut() {
@@ -75,6 +80,50 @@ fn required(schema: &Value, value: &Value, path: &str, causes: &mut Causes) {
         if value.get(name).is_none() {
             let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
             causes.push((path, "Required value".to_owned()));
+        }
+    }
+}
+
+/// The rules of one level, with `self` for what is there.
+fn rules(schema: &Value, value: &Value, path: &str, causes: &mut Causes) {
+    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        let text = rule["rule"].as_str().unwrap_or_default();
+        let said =
+            rule["message"].as_str().map_or_else(|| format!("failed rule: {text}"), str::to_owned);
+        let problem = match evaluate(text, value) {
+            Ok(true) => continue,
+            Ok(false) => format!("Invalid value: {said}"),
+            Err(why) => format!("the rule {text:?} is not understood here: {why}"),
+        };
+        causes.push((path.to_owned(), problem));
+    }
+}
+
+fn evaluate(rule: &str, value: &Value) -> Result<bool, String> {
+    let program = cel::Program::compile(rule).map_err(|error| error.to_string())?;
+    let mut scope = cel::Context::default();
+    scope.add_variable_from_value("self", in_cel(value));
+    match program.execute(&scope) {
+        Ok(cel::Value::Bool(holds)) => Ok(holds),
+        Ok(other) => Err(format!("it gives {other:?}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// As the API server hands it to a rule: whole numbers are signed.
+fn in_cel(value: &Value) -> cel::Value {
+    match value {
+        Value::Null => cel::Value::Null,
+        Value::Bool(flag) => (*flag).into(),
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) => whole.into(),
+            None => number.as_f64().unwrap_or(f64::NAN).into(),
+        },
+        Value::String(text) => text.as_str().into(),
+        Value::Array(items) => items.iter().map(in_cel).collect::<Vec<_>>().into(),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(key, value)| (key.clone(), in_cel(value)));
+            fields.collect::<HashMap<_, _>>().into()
         }
     }
 }
@@ -121,6 +170,13 @@ fn limits(schema: &Value, value: &Value, path: &str, causes: &mut Causes) {
             fault(format!("Invalid value: {value}: should be less than or equal to {most}"));
         }
     }
+    if let (Some(text), Some(pattern)) = (value.as_str(), schema["pattern"].as_str()) {
+        match regex::Regex::new(pattern) {
+            Ok(regex) if regex.is_match(text) => {}
+            Ok(_) => fault(format!("Invalid value: {value}: should match '{pattern}'")),
+            Err(error) => fault(format!("its pattern is none: {error}")),
+        }
+    }
     let size = match value {
         Value::String(text) => Some((text.chars().count(), "minLength", "maxLength")),
         Value::Array(list) => Some((list.len(), "minItems", "maxItems")),
@@ -165,9 +221,12 @@ mod tests {
         "type": "object", "required": ["asn"], "properties": {
             "asn": {"type": "integer", "minimum": 1, "maximum": 4_294_967_295_u64},
             "mode": {"type": "string", "enum": ["full", "none"], "default": "full"},
+            "time": {"type": "string", "pattern": "^[0-9]+s$"},
             "ports": {"type": "array", "maxItems": 2, "items": {"type": "integer"}},
             "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-        }}}})
+        }, "x-kubernetes-validations": [
+            {"rule": "!has(self.ports) || self.asn != 23456", "message": "no ports for it"}],
+        }}})
     }
 
     #[test]
@@ -191,11 +250,21 @@ mod tests {
             (json!({"spec": {"asn": 1, "ports": [1, 2, 3]}}), "spec.ports"),
             (json!({"spec": {"asn": 1, "ports": [1, "x"]}}), "spec.ports[1]"),
             (json!({"spec": {"asn": 1, "labels": {"a": 1}}}), "spec.labels.a"),
+            (json!({"spec": {"asn": 1, "time": "9m"}}), "spec.time"),
+            (json!({"spec": {"asn": 23456, "ports": []}}), "spec"),
         ];
         for (mut object, field) in cases {
             let causes = admit(&schema(), &mut object).unwrap_err();
             assert_eq!(causes.len(), 1, "{causes:?}");
             assert_eq!(causes[0].0, field, "{causes:?}");
         }
+    }
+
+    #[test]
+    fn a_rule_that_is_not_understood_refuses() {
+        let schema = json!({"properties": {"spec": {"type": "object",
+            "x-kubernetes-validations": [{"rule": "nobodyKnows(self)"}]}}});
+        let causes = admit(&schema, &mut json!({"spec": {}})).unwrap_err();
+        assert!(causes[0].1.contains("not understood"), "{causes:?}");
     }
 }

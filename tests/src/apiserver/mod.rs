@@ -10,8 +10,8 @@
 //!
 //! It answers as the real one does: the same paths, objects, errors and watch events; resource
 //! versions from one counter; optimistic concurrency; schemas of CustomResourceDefinitions; RBAC,
-//! once tokens are known. What it does not do: CEL rules, admission policies, protobuf, tables
-//! for kubectl's columns, anything that a controller would do. On demand it does what a real one
+//! once tokens are known. What it does not do: admission policies, protobuf, tables for kubectl's
+//! columns, CEL's functions beyond the language's own, anything that a controller would do. On demand it does what a real one
 //! does on a bad day ([`Fault`]).
 //!
 //! In a test it runs in a thread, on the loopback: [`ApiServer`]. As the program
