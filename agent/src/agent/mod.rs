@@ -41,9 +41,10 @@ use crate::kernel::settings::Settings;
 use crate::reconcile::cni::CniOwner;
 use crate::reconcile::leases::LeaseSweep;
 use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport, MasqueradeReport};
-use crate::reconcile::{host, keep, masquerade, ndp};
+use crate::reconcile::{apiserver, host, keep, masquerade, ndp};
 use crate::source::Snapshot;
 use crate::source::file::FileSource;
+use crate::source::kube::client::Connection;
 use crate::source::kube::{self, KubeSource};
 
 /// Events of the kernel that a slow listener may fall behind.
@@ -74,6 +75,8 @@ struct Opened {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     reports: watch::Receiver<Arc<ConfigReport>>,
     restarts: kube::watching::Restarts,
+    /// Where the world comes from the API server: what writes to it needs these.
+    kube: Option<(Connection, watch::Receiver<Arc<kube::Findings>>)>,
     run: BoxFuture<'static, ()>,
 }
 
@@ -133,6 +136,7 @@ fn from_file(source: FileSource) -> Opened {
         snapshots: source.snapshots(),
         reports: source.reports(),
         restarts: kube::watching::Restarts::default(),
+        kube: None,
         run: source.run().boxed(),
     }
 }
@@ -142,6 +146,7 @@ fn from_kube(source: KubeSource, snapshots: watch::Receiver<Arc<Snapshot>>) -> O
         snapshots,
         reports: source.reports(),
         restarts: source.restarts(),
+        kube: Some((source.connection(), source.findings())),
         run: source.run().boxed(),
     }
 }
@@ -179,7 +184,7 @@ impl Agent {
         readiness_file: PathBuf,
         settings: Settings,
     ) -> Result<Agent, StartError> {
-        let Opened { snapshots: mut read, reports: read_report, restarts, run } = source;
+        let Opened { snapshots: mut read, reports: read_report, restarts, kube, run } = source;
         let in_force = watch::Sender::new(Arc::clone(&read.borrow_and_update()));
         let report = watch::Sender::new(Arc::clone(&read_report.borrow()));
         let fib = watch::Sender::new(Arc::<FibReport>::default());
@@ -225,7 +230,7 @@ impl Agent {
             fib.subscribe(),
             hosts.subscribe(),
             cni,
-            readiness_file,
+            readiness_file.clone(),
         );
         tasks.spawn(owner.run());
         tasks.spawn(LeaseSweep::new(DATA_DIR.into(), NETWORK).run());
@@ -243,6 +248,10 @@ impl Agent {
             started: Instant::now(),
             version: env!("CARGO_PKG_VERSION"),
         };
+        if let Some((connection, findings)) = kube {
+            let inputs = apiserver::Inputs { connection, findings, backend: backend.clone() };
+            tasks.spawn(async move { apiserver::run(inputs, &readiness_file).await });
+        }
         tasks.spawn(control::run(backend, socket, http));
         tracing::info!("started; listening on port {}", in_force.borrow().listen_port);
         Ok(Agent {

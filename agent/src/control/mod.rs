@@ -50,8 +50,10 @@ use tokio::sync::watch;
 
 pub use backend::Backend;
 pub use metrics::InstallTimes;
+pub(crate) use reading::digest;
 pub use socket::{ControlError, ControlSocket, HttpListener};
 pub use speaker::{Answer, Speaker};
+pub(crate) use view::down_because;
 
 use crate::reconcile::report::ConfigReport;
 

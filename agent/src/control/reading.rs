@@ -119,21 +119,29 @@ fn longest(entries: &[RouteEntry]) -> Option<&RouteEntry> {
 impl Shared {
     /// Everything in one document.
     pub(super) async fn status(&self) -> Result<super::api::Status, Failure> {
-        let backend = &self.backend;
-        let peers = backend.speaker.peers().await?;
-        Ok(status::status(&status::Parts {
-            snapshot: &backend.snapshot(),
-            peers: &peers,
-            fib: &backend.fib(),
-            host: &backend.host(),
-            config: &backend.config(),
-            cni: &backend.cni(),
-            masquerade: &backend.masquerade(),
-            control: self.problem.borrow().clone(),
-            uptime: backend.started.elapsed(),
-            version: backend.version,
-        }))
+        let peers = self.backend.speaker.peers().await?;
+        Ok(digest(&self.backend, &peers, self.problem.borrow().clone()))
     }
+}
+
+/// The same, of peers that were asked already. `control`: what is wrong with control itself.
+pub(crate) fn digest(
+    backend: &super::Backend,
+    peers: &[PeerStatus],
+    control: Option<String>,
+) -> super::api::Status {
+    status::status(&status::Parts {
+        snapshot: &backend.snapshot(),
+        peers,
+        fib: &backend.fib(),
+        host: &backend.host(),
+        config: &backend.config(),
+        cni: &backend.cni(),
+        masquerade: &backend.masquerade(),
+        control,
+        uptime: backend.started.elapsed(),
+        version: backend.version,
+    })
 }
 
 fn json<T: Serialize>(document: &T) -> Result<Vec<u8>, Failure> {

@@ -356,6 +356,7 @@ pub(crate) struct Rig {
     pub(crate) kernel: broadcast::Sender<KernelNotice>,
     pub(crate) installs: InstallTimes,
     pub(crate) socket: PathBuf,
+    pub(crate) backend: Backend,
     _server: JoinSet<()>,
     _dir: TempDir,
 }
@@ -419,7 +420,7 @@ impl Rig {
         let socket = dir.path().join("twill.sock");
         let mut server = JoinSet::new();
         let bound = ControlSocket::bind(&socket).expect("a new socket");
-        server.spawn(super::run(backend, bound, None));
+        server.spawn(super::run(backend.clone(), bound, None));
         Rig {
             speaker,
             snapshot,
@@ -430,6 +431,7 @@ impl Rig {
             kernel,
             installs,
             socket,
+            backend,
             _server: server,
             _dir: dir,
         }

@@ -87,7 +87,7 @@ pub(super) fn uptime(status: &PeerStatus, now: SystemTime) -> Option<u64> {
 }
 
 /// Why a session is not up, and what to do; `None` while it is up.
-pub(super) fn down_because(status: &PeerStatus) -> Option<String> {
+pub(crate) fn down_because(status: &PeerStatus) -> Option<String> {
     let config = &status.config;
     let doing = match (status.state, config.passive) {
         (State::Established, _) => return None,

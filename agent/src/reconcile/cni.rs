@@ -56,9 +56,7 @@ impl CniOwner {
         report: watch::Sender<Arc<CniReport>>,
         readiness_file: PathBuf,
     ) -> CniOwner {
-        let ready = boot_id().is_some_and(|boot| {
-            fs::read_to_string(&readiness_file).is_ok_and(|noted| noted.trim_end() == boot)
-        });
+        let ready = was_ready(&readiness_file);
         CniOwner { snapshot, fib, host, report, readiness_file, ready, written: None }
     }
 
@@ -255,6 +253,13 @@ fn remove_of_earlier_boot(path: &Path) {
         ),
         Err(error) => tracing::error!("cannot remove {}: {error}", path.display()),
     }
+}
+
+/// Whether it is noted that this boot was ready once.
+pub(super) fn was_ready(readiness_file: &Path) -> bool {
+    boot_id().is_some_and(|boot| {
+        fs::read_to_string(readiness_file).is_ok_and(|noted| noted.trim_end() == boot)
+    })
 }
 
 fn boot_id() -> Option<String> {

@@ -21,7 +21,14 @@ pub(super) struct Gathering {
     complete: BTreeSet<What>,
     /// The API server has no such resource.
     absent: BTreeSet<What>,
-    troubles: BTreeMap<What, String>,
+    troubles: BTreeMap<What, Trouble>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Trouble {
+    why: String,
+    /// It ends by itself; that the API server answers again is all that is to be known of it.
+    passing: bool,
 }
 
 /// Without these there is no world.
@@ -38,9 +45,11 @@ impl Gathering {
         (!missing.is_empty()).then(|| format!("{} were not listed yet", missing.join(", ")))
     }
 
-    /// What cannot be followed, each with the reason and the remedy.
-    pub(super) fn troubles(&self) -> impl Iterator<Item = String> {
-        self.troubles.iter().map(|(what, why)| format!("{what}: {why}"))
+    /// What cannot be followed, each with the reason and the remedy. `away`: the API server does
+    /// not answer.
+    pub(super) fn troubles(&self, away: bool) -> impl Iterator<Item = String> {
+        let shown = self.troubles.iter().filter(move |(_, trouble)| away || !trouble.passing);
+        shown.map(|(what, trouble)| format!("{what}: {}", trouble.why))
     }
 
     /// It is followed no more.
@@ -95,10 +104,12 @@ impl Gathering {
             self.absent.insert(what.clone());
         }
         let why = if absent { format!("{why}; install the CRDs: `twill crds`") } else { why };
-        if self.troubles.get(&what) != Some(&why) {
-            tracing::warn!("{what}: {why}; trying again");
+        let passing = code.is_none_or(|code| matches!(code, 410 | 429 | 500..));
+        let trouble = Trouble { why, passing };
+        if self.troubles.get(&what) != Some(&trouble) {
+            tracing::warn!("{what}: {}; trying again", trouble.why);
         }
-        self.troubles.insert(what, why);
+        self.troubles.insert(what, trouble);
     }
 
     fn sort<K: Resource>(&mut self, what: What, event: Event<K>) -> Sorted<K> {

@@ -38,8 +38,9 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use self::client::{ClientError, Connection};
-use self::doubt::{Doubt, Kind};
+use self::doubt::{About, Doubt, Kind};
 use self::gathering::Gathering;
+use self::node::Network;
 use self::watching::{Restarts, Teller, Told, What};
 use self::world::World;
 use super::Snapshot;
@@ -92,7 +93,22 @@ pub struct KubeSource {
     tasks: JoinSet<()>,
     snapshot: Option<watch::Sender<Arc<Snapshot>>>,
     report: watch::Sender<Arc<ConfigReport>>,
-    doubts: watch::Sender<Arc<Vec<Doubt>>>,
+    /// Doubts that were logged.
+    known: Vec<Doubt>,
+    findings: watch::Sender<Arc<Findings>>,
+}
+
+/// What those who write to the API server need to know of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// The object of this node.
+    pub own: Option<About>,
+    /// Its condition NetworkUnavailable.
+    pub network: Option<Network>,
+    /// What this node's agent is to write Events about.
+    pub doubts: Vec<Doubt>,
+    /// What Events may be about, by name.
+    pub objects: Arc<BTreeMap<Box<str>, About>>,
 }
 
 impl KubeSource {
@@ -132,7 +148,8 @@ impl KubeSource {
             tasks,
             snapshot: None,
             report: watch::Sender::new(Arc::default()),
-            doubts: watch::Sender::default(),
+            findings: watch::Sender::default(),
+            known: Vec::new(),
         })
     }
 
@@ -165,9 +182,9 @@ impl KubeSource {
         self.report.subscribe()
     }
 
-    /// What is wrong with the objects.
-    pub fn doubts(&self) -> watch::Receiver<Arc<Vec<Doubt>>> {
-        self.doubts.subscribe()
+    /// What those who write to the API server need to know.
+    pub fn findings(&self) -> watch::Receiver<Arc<Findings>> {
+        self.findings.subscribe()
     }
 
     /// How often watches had to be begun again.
@@ -219,7 +236,7 @@ impl KubeSource {
     /// for.
     fn publish(&mut self) -> Result<(), String> {
         if let Some(waiting) = self.gathering.waits_for() {
-            let troubles = self.gathering.troubles().next();
+            let troubles = self.gathering.troubles(true).next();
             let waiting = match troubles {
                 Some(trouble) => format!("{waiting}; {trouble}"),
                 None => waiting,
@@ -250,13 +267,23 @@ impl KubeSource {
             (Err(waiting), _) => Some(waiting),
         };
         self.publish_report(&compiled.doubts, waiting.as_deref());
-        self.doubts.send_if_modified(|current| {
-            let differs = **current != compiled.doubts;
+        for doubt in compiled.doubts.iter().filter(|doubt| !self.known.contains(doubt)) {
+            tracing::warn!("{doubt}");
+        }
+        self.known = compiled.doubts;
+        let mut findings = Findings {
+            own: compiled.own,
+            network: self.world.network_of(&self.local.node),
+            doubts: compiled.told_here,
+            objects: Arc::new(compiled.objects),
+        };
+        self.findings.send_if_modified(|current| {
+            if current.objects == findings.objects {
+                findings.objects = Arc::clone(&current.objects);
+            }
+            let differs = **current != findings;
             if differs {
-                for doubt in compiled.doubts.iter().filter(|doubt| !current.contains(doubt)) {
-                    tracing::warn!("{doubt}");
-                }
-                *current = Arc::new(compiled.doubts);
+                *current = Arc::new(findings);
             }
             differs
         });
@@ -297,8 +324,9 @@ impl KubeSource {
             doubt.about.kind != Kind::Node || *doubt.about.name == *self.local.node
         });
         report.warnings = own.take(SHOWN).map(ToString::to_string).collect();
-        report.problems = self.gathering.troubles().collect();
-        if let Some(why) = &*self.connection.away.borrow() {
+        let away = self.connection.away.borrow().clone();
+        report.problems = self.gathering.troubles(away.is_some()).collect();
+        if let Some(why) = &away {
             report.problems.insert(
                 0,
                 format!("the API server does not answer, and what it said last stands: {why}"),

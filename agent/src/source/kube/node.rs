@@ -26,7 +26,23 @@ pub struct NodeFacts {
     pub pod_cidrs: Vec<Prefix>,
     /// Of kube-router and ours.
     pub annotations: NodeAnnotations,
+    /// Its condition NetworkUnavailable, and why.
+    pub network: Option<Network>,
 }
+
+/// The condition NetworkUnavailable of a Node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Pods are to stay away.
+    pub unavailable: bool,
+    /// It was this agent's doing, or that of one before.
+    pub ours: bool,
+}
+
+/// What begins the reasons that we give for it.
+pub const OUR_REASON: &str = "Twill";
+/// The condition.
+pub const NETWORK: &str = "NetworkUnavailable";
 
 /// What is wrong with one part of a Node; that part stays as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,8 +99,15 @@ pub fn parse(object: &object::Node, before: Option<&NodeFacts>) -> (NodeFacts, V
         addresses,
         pod_cidrs,
         annotations,
+        network: network(&object.status.conditions),
     };
     (facts, refusals)
+}
+
+fn network(conditions: &[object::NodeCondition]) -> Option<Network> {
+    let condition = conditions.iter().find(|condition| condition.kind == NETWORK)?;
+    let ours = condition.reason.as_ref().is_some_and(|reason| reason.starts_with(OUR_REASON));
+    Some(Network { unavailable: condition.status != "False", ours })
 }
 
 fn addresses(listed: &[object::NodeAddress]) -> Result<Vec<IpAddr>, NodeRefusal> {

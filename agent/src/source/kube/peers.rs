@@ -221,3 +221,9 @@ fn outside(annotated: &AnnotatedPeer, own: &NodeView) -> OutsidePeer {
 fn name_of(address: IpAddr) -> String {
     format!("router-{address}")
 }
+
+/// The nodes that a resource is for; `None`: all of them, or nobody knows.
+pub(super) fn selector_of(held: &Held) -> Option<kube::core::Selector> {
+    let selector = settings::field(Some(&held.spec), "", "nodeSelector").ok()??;
+    settings::selector(selector, "").ok()
+}

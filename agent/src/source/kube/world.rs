@@ -62,6 +62,12 @@ pub struct Compiled {
     pub untold: Vec<String>,
     /// What is wrong, with every object.
     pub doubts: Vec<Doubt>,
+    /// Of these, what this node's agent is to write Events about.
+    pub told_here: Vec<Doubt>,
+    /// The object of this node.
+    pub own: Option<About>,
+    /// What Events may be about: every Node and BGPPeer by name.
+    pub objects: BTreeMap<Box<str>, About>,
     /// The Secrets that are named.
     pub secrets: BTreeSet<String>,
 }
@@ -127,6 +133,11 @@ impl World {
         self.secrets.entry(name.to_owned()).or_insert(None);
     }
 
+    /// The condition NetworkUnavailable of a Node.
+    pub fn network_of(&self, name: &str) -> Option<node::Network> {
+        self.nodes.get(name)?.facts.network.clone()
+    }
+
     /// The facts of every Node.
     pub fn facts(&self) -> impl Iterator<Item = &NodeFacts> {
         self.nodes.values().map(|entry| &entry.facts)
@@ -167,8 +178,64 @@ impl World {
         doubts.extend(missing);
         doubts.sort();
         doubts.dedup();
-        Compiled { snapshot, untold, doubts, secrets: named }
+        let told_here =
+            doubts.iter().filter(|doubt| self.tells(&doubt.about, &local.node)).cloned().collect();
+        Compiled {
+            snapshot,
+            untold,
+            told_here,
+            doubts,
+            own: self.nodes.get(local.node.as_str()).map(|entry| about(&entry.facts)),
+            objects: self.objects(),
+            secrets: named,
+        }
     }
+}
+
+/// Agents that write Events about one object: it must not be one alone, which may be away, nor
+/// all of them, which may be thousands.
+const TELLERS: usize = 3;
+
+impl World {
+    /// Whether this node's agent writes Events about an object: its own Node; of what concerns
+    /// several nodes, the few whose names a hash puts first.
+    fn tells(&self, about: &About, own: &str) -> bool {
+        if about.kind == Kind::Node {
+            return &*about.name == own;
+        }
+        let selector = match about.kind {
+            Kind::Peer => self.peers.get(&*about.name).and_then(super::peers::selector_of),
+            _ => None,
+        };
+        let rank = |name: &str| (hash_of(&[name, &about.name]), name.to_owned());
+        let own_rank = rank(own);
+        let first = self.facts().filter(|facts| {
+            let selected = selector.as_ref().is_none_or(|selector| {
+                kube::core::SelectorExt::matches(selector, &facts.labels.map())
+            });
+            selected && !facts.addresses.is_empty() && rank(&facts.name) < own_rank
+        });
+        first.take(TELLERS).count() < TELLERS
+    }
+
+    fn objects(&self) -> BTreeMap<Box<str>, About> {
+        let nodes = self.facts().map(|facts| (facts.name.clone(), about(facts)));
+        let peers = self
+            .peers
+            .iter()
+            .map(|(name, held)| (name.as_str().into(), about_resource(Kind::Peer, name, held)));
+        nodes.chain(peers).collect()
+    }
+}
+
+/// FNV-1a: the same in every agent.
+pub(crate) fn hash_of(parts: &[&str]) -> u64 {
+    parts
+        .iter()
+        .flat_map(|part| part.bytes().chain([0]))
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
 }
 
 fn hold(

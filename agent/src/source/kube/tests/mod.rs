@@ -1,5 +1,7 @@
 //! From objects to snapshots.
 
+mod live;
+
 use serde_json::json;
 
 use super::testing::{metadata, node};
