@@ -2,7 +2,7 @@
 //! one line each, so that a plain test can run the seeds through the same functions.
 
 use bytes::BytesMut;
-use twill_bgp_proto::types::{Families, Family};
+use twill_bgp_proto::types::{Families, Family, Prefix};
 use twill_bgp_proto::wire::{Codec, Message, MessageError, Update};
 
 mod session;
@@ -57,6 +57,73 @@ pub fn open(body: &[u8]) {
         Ok(Some(message)) => {
             let Message::Open(open) = &message else { panic!("not an OPEN: {message:?}") };
             assert!(open.asn().is_some());
+            check_reread(&codec, &message);
+        }
+        Ok(None) => panic!("a whole message was not taken"),
+        Err(error) => check_told(&error),
+    }
+}
+
+/// The body of a NOTIFICATION: whatever it holds can be shown.
+pub fn notification(body: &[u8]) {
+    match alone(3, body) {
+        Some(Message::Notification(notification)) => {
+            assert!(!notification.to_string().is_empty());
+        }
+        Some(other) => panic!("not a NOTIFICATION: {other:?}"),
+        None => {}
+    }
+}
+
+/// The body of a KEEPALIVE, which has none.
+pub fn keepalive(body: &[u8]) {
+    match alone(4, body) {
+        Some(Message::Keepalive) => assert!(body.is_empty()),
+        Some(other) => panic!("not a KEEPALIVE: {other:?}"),
+        None => assert!(!body.is_empty()),
+    }
+}
+
+/// The body of a ROUTE-REFRESH.
+pub fn refresh(body: &[u8]) {
+    match alone(5, body) {
+        None | Some(Message::RouteRefresh(_)) => {}
+        Some(other) => panic!("not a ROUTE-REFRESH: {other:?}"),
+    }
+}
+
+/// A message of the type `kind` around `body`; `None` where it is refused, or too long.
+fn alone(kind: u8, body: &[u8]) -> Option<Message> {
+    let codec = Codec::default();
+    let mut message = framed(kind, body)?;
+    match codec.decode(&mut message) {
+        Ok(Some(message)) => {
+            check_reread(&codec, &message);
+            Some(message)
+        }
+        Ok(None) => panic!("a whole message was not taken"),
+        Err(error) => {
+            check_told(&error);
+            None
+        }
+    }
+}
+
+/// One octet of session, then path attributes, which are put before the prefix 10.1.0.0/24:
+/// unless the session is reset, the prefix is announced or withdrawn, and never passed over.
+pub fn attributes(input: &[u8]) {
+    let Some((session, attributes)) = input.split_first() else { return };
+    let codec = codec(*session);
+    let Ok(length) = u16::try_from(attributes.len()) else { return };
+    let body = [&[0, 0], &length.to_be_bytes()[..], attributes, &[24, 10, 1, 0]].concat();
+    let Some(mut message) = framed(2, &body) else { return };
+    match codec.decode(&mut message) {
+        Ok(Some(message)) => {
+            let Message::Update(update) = &message else { panic!("not an UPDATE: {message:?}") };
+            let prefix: Prefix = "10.1.0.0/24".parse().expect("a prefix");
+            let announced = update.reach.iter().any(|reach| reach.prefixes.contains(&prefix));
+            let told = announced || update.withdrawn.contains(&prefix);
+            assert_eq!(told, codec.families.contains(Family::Ipv4Unicast), "{update:?}");
             check_reread(&codec, &message);
         }
         Ok(None) => panic!("a whole message was not taken"),

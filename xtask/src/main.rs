@@ -1,8 +1,9 @@
 //! The project's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask sim`,
-//! `cargo xtask bench`, `cargo xtask image`.
+//! `cargo xtask fuzz`, `cargo xtask bench`, `cargo xtask image`.
 
 mod cargo;
 mod demo;
+mod fuzz;
 mod image;
 mod matrix;
 mod packages;
@@ -32,6 +33,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Searches for input that breaks the codec or the session machine
+    Fuzz(fuzz::Options),
     /// Compares with other daemons, side by side in one run
     Bench {
         /// What the bench program takes, such as `convergence --quick`
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options),
         Command::Test(options) => test::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Sim { arguments } => cargo::sim(&arguments),
         Command::Bench { arguments } => cargo::bench(&arguments),
         Command::Image(options) => image::run(&options),

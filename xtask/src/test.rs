@@ -7,13 +7,17 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::cargo::{build_programs, cargo, run as run_program};
-use crate::packages;
+use crate::{fuzz, packages};
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// Parts whose absence fails the run instead of skipping tests: frr,bird,lab,...
     #[arg(long, value_delimiter = ',')]
     require: Vec<String>,
+    /// Fuzzes as well, each target for so many seconds; without it, the tests run the seeds and
+    /// some hundred thousand mutations of them
+    #[arg(long, value_name = "SECONDS")]
+    fuzz: Option<u64>,
     /// Runs only tests whose name contains this, and neither formats nor lints
     filter: Option<String>,
 }
@@ -66,6 +70,9 @@ fn run_steps(options: &Options, skipped: &std::path::Path) -> Result<()> {
         })?;
     }
     step("tests", || tests(options, skipped))?;
+    if let Some(seconds) = options.fuzz {
+        step("fuzz", || fuzz::all(seconds))?;
+    }
     if options.filter.is_none() {
         step("documentation", || {
             let mut doc =

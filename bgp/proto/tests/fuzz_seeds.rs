@@ -16,7 +16,7 @@ use std::path::Path;
 mod targets;
 
 /// Mutations of each seed.
-const MUTATIONS: usize = 400;
+const MUTATIONS: usize = 2_000;
 
 /// xorshift, so that a failure comes again.
 struct Random(u64);
@@ -76,6 +76,46 @@ fn frame() {
 #[test]
 fn open() {
     run("open", targets::open);
+}
+
+#[test]
+fn notification() {
+    run("notification", targets::notification);
+}
+
+#[test]
+fn keepalive() {
+    run("keepalive", targets::keepalive);
+}
+
+#[test]
+fn refresh() {
+    run("refresh", targets::refresh);
+}
+
+#[test]
+fn attributes() {
+    run("attributes", targets::attributes);
+}
+
+/// Every target has its seeds, and every folder of seeds its target and its test here.
+#[test]
+fn targets_and_seeds_go_together() {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
+    let names = |folder: &str| -> Vec<String> {
+        let entries = fs::read_dir(fuzz.join(folder)).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let targets = names("fuzz_targets");
+    assert_eq!(targets, names("seeds"));
+    let here = include_str!("fuzz_seeds.rs");
+    for target in targets {
+        assert!(here.contains(&format!("run(\"{target}\"")), "no test here runs {target}");
+    }
 }
 
 #[test]

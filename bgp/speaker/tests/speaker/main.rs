@@ -5,6 +5,7 @@
 mod common;
 mod dynamic;
 mod exchange;
+mod octets;
 mod peers;
 mod restart;
 mod slow;

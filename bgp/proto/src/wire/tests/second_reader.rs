@@ -1,9 +1,10 @@
 //! What we write, another parser (bgpkit-parser) reads as the same routes. Attributes that
 //! neither of us names are left to the round trip.
 
+use bgpkit_parser::models::capabilities::BgpCapabilityType;
 use bgpkit_parser::models::{
-    AsPathSegment, AsnLength, BgpMessage, BgpUpdateMessage, Community as Other, MetaCommunity,
-    NetworkPrefix, NextHopAddress, Origin as OtherOrigin,
+    AsPathSegment, AsnLength, BgpMessage, BgpUpdateMessage, CapabilityValue, Community as Other,
+    MetaCommunity, NetworkPrefix, NextHopAddress, Origin as OtherOrigin, ParamValue,
 };
 use bgpkit_parser::parser::bgp::parse_bgp_message;
 use bytes::BytesMut;
@@ -14,15 +15,68 @@ use super::strategy;
 use crate::types::{
     AsPath, Asn, Attributes, Community, Family, NextHop, Origin, Prefix, RouterId, SegmentKind,
 };
-use crate::wire::Codec;
+use crate::wire::{Capability, Codec, Message, Open};
 
-fn read(codec: &Codec, message: BytesMut) -> BgpUpdateMessage {
+fn read_any(codec: &Codec, message: BytesMut) -> BgpMessage {
     let width = if codec.four_octet_asn { AsnLength::Bits32 } else { AsnLength::Bits16 };
     let mut message = message.freeze();
-    match parse_bgp_message(&mut message, false, &width).unwrap() {
-        BgpMessage::Update(update) if message.is_empty() => update,
-        other => panic!("{other:?}, {} octets left", message.len()),
+    let read = parse_bgp_message(&mut message, false, &width).unwrap();
+    assert!(message.is_empty(), "{read:?}, {} octets left", message.len());
+    read
+}
+
+fn read(codec: &Codec, message: BytesMut) -> BgpUpdateMessage {
+    match read_any(codec, message) {
+        BgpMessage::Update(update) => update,
+        other => panic!("{other:?}"),
     }
+}
+
+/// Written by us, read by the other.
+fn passed(message: Message) -> BgpMessage {
+    let mut out = BytesMut::new();
+    Codec::default().encode(&message, &mut out);
+    read_any(&Codec::default(), out)
+}
+
+/// A capability as both sides can say it: its code, and what is in it where the other looks.
+fn capability(capability: &Capability) -> (u8, Vec<u32>) {
+    match capability {
+        Capability::Multiprotocol(family) => {
+            (1, vec![u32::from(family.afi()), u32::from(family.safi())])
+        }
+        Capability::RouteRefresh => (2, vec![]),
+        Capability::ExtendedNextHop(_) => (5, vec![]),
+        Capability::ExtendedMessage => (6, vec![]),
+        Capability::Role(_) => (9, vec![]),
+        Capability::GracefulRestart { restart_time, families, .. } => {
+            let seconds = u32::try_from(restart_time.as_secs()).unwrap();
+            (64, vec![seconds, u32::try_from(families.len()).unwrap()])
+        }
+        Capability::FourOctetAsn(asn) => (65, vec![*asn]),
+        Capability::EnhancedRouteRefresh => (70, vec![]),
+        Capability::Unknown { code, value } => {
+            (*code, value.iter().copied().map(u32::from).collect())
+        }
+    }
+}
+
+/// The same of the other's.
+fn other_capability(kind: BgpCapabilityType, value: &CapabilityValue) -> (u8, Vec<u32>) {
+    let code = u8::from(kind);
+    let values = match value {
+        CapabilityValue::MultiprotocolExtensions(family) => {
+            vec![family.afi as u32, family.safi as u32]
+        }
+        CapabilityValue::GracefulRestart(restart) => {
+            let families = u32::try_from(restart.address_families.len()).unwrap();
+            vec![u32::from(restart.restart_time), families]
+        }
+        CapabilityValue::FourOctetAs(asn) => vec![asn.asn],
+        CapabilityValue::Raw(value) if code > 70 => value.iter().copied().map(u32::from).collect(),
+        _ => vec![],
+    };
+    (code, values)
 }
 
 fn texts(prefixes: &[NetworkPrefix]) -> Vec<String> {
@@ -151,6 +205,46 @@ fn routes() -> impl Strategy<Value = (Codec, Attributes, Vec<Prefix>)> {
 }
 
 proptest! {
+    #[test]
+    fn opens(open in strategy::open()) {
+        let BgpMessage::Open(read) = passed(Message::Open(open.clone())) else {
+            panic!("not an OPEN")
+        };
+        let Open { asn, hold_time, router_id, capabilities } = open;
+        prop_assert_eq!(read.version, 4);
+        prop_assert_eq!(read.asn.to_u32(), u32::from(asn));
+        prop_assert_eq!(read.hold_time, hold_time.as_secs());
+        prop_assert_eq!(read.bgp_identifier, router_id.to_ipv4());
+        let mut theirs = Vec::new();
+        for parameter in &read.opt_params {
+            let ParamValue::Capacities(list) = &parameter.param_value else {
+                panic!("no capabilities: {parameter:?}")
+            };
+            theirs.extend(list.iter().map(|one| other_capability(one.ty, &one.value)));
+        }
+        let ours: Vec<_> = capabilities.iter().map(capability).collect();
+        prop_assert_eq!(theirs, ours);
+    }
+
+    #[test]
+    fn notifications(notification in strategy::notification()) {
+        let read = passed(Message::Notification(notification.clone()));
+        let BgpMessage::Notification(read) = read else { panic!("not a NOTIFICATION: {read:?}") };
+        prop_assert_eq!(read.error.get_codes(), (notification.code, notification.subcode));
+        prop_assert_eq!(&read.data[..], &notification.data[..]);
+    }
+
+    #[test]
+    fn refreshes(refresh in strategy::refresh()) {
+        let read = passed(Message::RouteRefresh(refresh.clone()));
+        let BgpMessage::RouteRefresh(read) = read else { panic!("no ROUTE-REFRESH: {read:?}") };
+        prop_assert_eq!(read.subtype, refresh.kind.to_u8());
+        if let Some(family) = refresh.family {
+            prop_assert_eq!((read.afi, read.safi), (family.afi(), family.safi()));
+        }
+        prop_assert!(read.data.is_empty());
+    }
+
     #[test]
     fn announcements((codec, mut attributes, prefixes) in routes()) {
         attributes.unknown = Box::default();
