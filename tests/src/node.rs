@@ -94,9 +94,15 @@ impl Node {
 
     /// Starts the agent, and waits until its socket answers.
     pub fn start(&self) -> Result<()> {
+        self.start_under(&[])
+    }
+
+    /// The same, by a program that runs it.
+    pub fn start_under(&self, wrapper: &[&str]) -> Result<()> {
         let level = std::env::var("TWILL_LAB_LOG").unwrap_or_else(|_| "info".to_owned());
         let variable = format!("RUST_LOG={level}");
-        let mut command = vec!["env", variable.as_str(), "NO_COLOR=1"];
+        let mut command = wrapper.to_vec();
+        command.extend(["env", variable.as_str(), "NO_COLOR=1"]);
         command.extend(self.command.iter().map(String::as_str));
         let process = self.host.spawn("agent", &command)?;
         *self.agent.borrow_mut() = Some(process);
@@ -152,7 +158,13 @@ impl Node {
 
     /// Runs a `twill` command.
     pub fn cli(&self, arguments: &[&str]) -> Result<Answer> {
-        let output = self.host.output(&[&[self.twill.as_str()], arguments].concat(), "")?;
+        self.cli_under(&[], arguments)
+    }
+
+    /// The same, by a program that runs it.
+    pub fn cli_under(&self, wrapper: &[&str], arguments: &[&str]) -> Result<Answer> {
+        let command = [wrapper, &[self.twill.as_str()], arguments].concat();
+        let output = self.host.output(&command, "")?;
         Ok(Answer {
             status: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

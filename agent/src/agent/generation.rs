@@ -1,14 +1,13 @@
 //! A speaker and the owners that live and end with it.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 use twill_bgp::proto::types::{Asn, ClusterId, Families, RouterId};
-use twill_bgp::{Settings, Speaker, SpeakerError};
+use twill_bgp::{Settings, Speaker, SpeakerError, Ttl, probe};
 
 use super::current::Current;
 use crate::control::InstallTimes;
@@ -75,7 +74,7 @@ impl Birth {
 
 /// Whether this kernel speaks IPv6 at all.
 fn has_ipv6() -> bool {
-    Path::new("/proc/net/if_inet6").exists()
+    probe(Ipv6Addr::UNSPECIFIED.into(), false, Ttl::Hops(1)).is_ok()
 }
 
 /// Where the owners of a generation read and tell.

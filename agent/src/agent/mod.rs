@@ -87,13 +87,12 @@ struct Opened {
 /// then.
 pub async fn run(options: Options) -> Result<(), StartError> {
     let mut signals = Signals::new().map_err(StartError::Signal)?;
-    let socket_path = &options.socket;
+    let (socket_path, settings) = (&options.socket, &options.settings);
     let (source, socket, http) = match &options.source {
         SourceOptions::File(path) => {
             let source = FileSource::open(path)?;
             let snapshot = Arc::clone(&source.snapshots().borrow());
-            start::check_capabilities(&snapshot)?;
-            start::check_masquerade(&snapshot)?;
+            start::check(&snapshot, settings)?;
             let socket = ControlSocket::bind(socket_path)?;
             let http = bind(snapshot.http).await?;
             (from_file(source), socket, http)
@@ -111,8 +110,7 @@ pub async fn run(options: Options) -> Result<(), StartError> {
                     return Ok(());
                 }
             };
-            start::check_capabilities(&snapshots.borrow())?;
-            start::check_masquerade(&snapshots.borrow())?;
+            start::check(&snapshots.borrow(), settings)?;
             (from_kube(source, snapshots), socket, http)
         }
     };
@@ -167,6 +165,8 @@ struct Agent {
     in_force: watch::Sender<Arc<Snapshot>>,
     report: watch::Sender<Arc<ConfigReport>>,
     cni: watch::Receiver<Arc<CniReport>>,
+    /// Where the settings of interfaces are.
+    settings: Settings,
     /// Why what was read could not be put in force.
     obstacle: Option<String>,
     wiring: Wiring,
@@ -204,6 +204,7 @@ impl Agent {
         let speaker = birth.speaker(preserved).await?;
         let generation = Generation::new(speaker, birth, preserved, &wiring);
 
+        let host_settings = settings.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(run);
         tasks.spawn(keep("the host's settings", {
@@ -260,6 +261,7 @@ impl Agent {
             in_force,
             report,
             cni: cni_report,
+            settings: host_settings,
             obstacle: None,
             wiring,
             generation: Some(generation),
@@ -313,6 +315,12 @@ impl Agent {
 
     /// Puts a snapshot in force, with a new speaker where it must be.
     async fn take(&mut self, snapshot: Arc<Snapshot>) {
+        if let Err(missing) = start::check(&snapshot, &self.settings) {
+            let missing = refused(&missing);
+            tracing::error!("{missing}");
+            self.obstacle = Some(missing);
+            return self.publish_report();
+        }
         let birth = Birth::of(&snapshot);
         let differs = match &self.generation {
             Some(generation) => generation.birth.difference(&birth),
@@ -337,9 +345,6 @@ impl Agent {
     /// Ends the speaker as for a restart, and starts another. Where that cannot be, the old one
     /// comes back, and the error says why.
     async fn replace(&mut self, birth: Birth, snapshot: Arc<Snapshot>) -> Result<(), String> {
-        let refused = |error: &dyn Display| {
-            format!("the new configuration is not in force, the one before still is: {error}")
-        };
         let preserved = kernel::preserved(&snapshot.dataplane).map_err(|error| refused(&error))?;
         // Another port can be tried while the old speaker still serves.
         let moves =
@@ -383,6 +388,10 @@ impl Agent {
         report.problems.extend(self.cni.borrow_and_update().problem.clone());
         self.report.send_replace(Arc::new(report));
     }
+}
+
+fn refused(error: &dyn Display) -> String {
+    format!("the new configuration is not in force, the one before still is: {error}")
 }
 
 /// What ends the agent.

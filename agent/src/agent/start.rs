@@ -8,7 +8,9 @@ use twill_bgp::SpeakerError;
 use crate::control::ControlError;
 use crate::desired::masquerade::Masquerade;
 use crate::kernel::KernelError;
+use crate::kernel::features::{self, MissingFeature};
 use crate::kernel::nft::Filter;
+use crate::kernel::settings::Settings;
 use crate::source::Snapshot;
 use crate::source::file::OpenError;
 use crate::source::kube;
@@ -45,6 +47,9 @@ pub enum StartError {
          they go"
     )]
     Masquerade(KernelError),
+    /// This kernel lacks something that the configuration asks for.
+    #[error(transparent)]
+    Feature(#[from] MissingFeature),
     /// No signal handler could be installed.
     #[error("cannot listen for signals: {0}")]
     Signal(io::Error),
@@ -53,8 +58,16 @@ pub enum StartError {
 /// The bit of CAP_NET_ADMIN (linux/capability.h).
 const CAP_NET_ADMIN: u32 = 12;
 
+/// Whether this process may, and this kernel can, do what a configuration asks for. Changes
+/// nothing.
+pub(super) fn check(snapshot: &Snapshot, settings: &Settings) -> Result<(), StartError> {
+    check_capabilities(snapshot)?;
+    features::check(snapshot, settings)?;
+    check_masquerade(snapshot)
+}
+
 /// What would otherwise only show with the first route.
-pub(super) fn check_capabilities(snapshot: &Snapshot) -> Result<(), StartError> {
+fn check_capabilities(snapshot: &Snapshot) -> Result<(), StartError> {
     if !snapshot.dataplane.install {
         return Ok(());
     }
@@ -67,7 +80,7 @@ pub(super) fn check_capabilities(snapshot: &Snapshot) -> Result<(), StartError> 
 }
 
 /// Whether this kernel can masquerade, where that is asked for.
-pub(super) fn check_masquerade(snapshot: &Snapshot) -> Result<(), StartError> {
+fn check_masquerade(snapshot: &Snapshot) -> Result<(), StartError> {
     if Masquerade::new(snapshot, []).is_none() {
         return Ok(());
     }

@@ -7,6 +7,7 @@
 //! Sockets live in the network namespace of the thread that opens them.
 
 mod error;
+pub mod features;
 pub mod host;
 mod message;
 pub mod nft;

@@ -117,6 +117,10 @@ impl Settings {
         Settings { root: root.into() }
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     fn path(&self, setting: &Setting) -> PathBuf {
         self.root.join(Path::new(&setting.to_string()))
     }

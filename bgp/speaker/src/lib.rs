@@ -19,6 +19,7 @@
 //! | `settings` | what a speaker, a peer and an announcement are | 8212 |
 //! | `plan` | the difference between two sets of peers | |
 //! | `socket` | TCP as BGP wants it | 2385, 5082 |
+//! | `probe` | whether this kernel can do it | 2385, 5082 |
 //! | `dynamic` | peers that nobody lists, by a prefix and a template | |
 //! | `listener` | connections of configured peers, and of nobody else | |
 //! | `peer` | one peer's task | 4271 section 8 |
@@ -33,6 +34,7 @@ mod interface;
 mod listener;
 mod peer;
 mod plan;
+mod probe;
 mod settings;
 mod socket;
 mod speaker;
@@ -43,6 +45,7 @@ pub use dynamic::DynamicPeers;
 pub use error::{SpeakerError, Stopped};
 pub use handle::{Handle, RouteEntry, RouteQuery, RouteSelection};
 pub use plan::{Outcome, PeerChange};
+pub use probe::{Lacking, probe};
 pub use settings::{Announcement, Endpoint, MaxPrefixes, PORT, PeerConfig, Secret, Settings, Ttl};
 pub use speaker::Speaker;
 pub use status::{Notice, PeerStatus, Readiness};

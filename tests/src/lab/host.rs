@@ -34,7 +34,8 @@ mkdir -p /run/netns /run/lock /var/log
 ";
 
 /// Duplicate address detection delays every address by a second or two; the lab has no duplicates.
-/// `keep_addr_on_down` stands in for the network manager that a real host has.
+/// `keep_addr_on_down` stands in for the network manager that a real host has, and the global
+/// forwarding of IPv6 for the administrator of a kernel before 6.17.
 const SETTINGS: &str = "
 mount -t sysfs sysfs /sys 2>/dev/null || true
 for c in all default; do
@@ -43,6 +44,9 @@ for c in all default; do
   echo 0 > /proc/sys/net/ipv6/conf/$c/router_solicitations
   echo 1 > /proc/sys/net/ipv6/conf/$c/keep_addr_on_down
 done
+if [ -d /proc/sys/net/ipv6 ] && [ ! -e /proc/sys/net/ipv6/conf/all/force_forwarding ]; then
+  echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+fi
 ip link set lo up
 touch $READY
 exec sleep infinity

@@ -98,7 +98,7 @@ fn try_listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-fn open(family_of: IpAddr) -> io::Result<Socket> {
+pub(crate) fn open(family_of: IpAddr) -> io::Result<Socket> {
     let domain = if family_of.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
     Socket::new(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))
 }
