@@ -3,7 +3,7 @@
 use anyhow::Result;
 use twill_tests::cluster::{Cluster, Plan};
 use twill_tests::lab::{WAIT, wait};
-use twill_tests::node::{CONFIG, Node, binary};
+use twill_tests::node::{CONF_FILE, CONFIG, Node, binary};
 use twill_tests::skip_unless;
 use twill_tests::traffic::Traffic;
 
@@ -69,5 +69,38 @@ fn a_port_that_is_taken_leaves_everything_as_it_was() -> Result<()> {
     })?;
     assert_eq!(node.peer("node-b")?["flaps"], flaps);
     assert!(node.host().read(CONFIG)?.contains("node-a"));
+    cluster.lab.passed()
+}
+
+/// `dataplane.install: false` takes our routes out of the kernel, and `true` puts them back; without
+/// pod CIDRs there is no conflist. Sessions see none of it.
+#[test]
+fn what_is_no_longer_wanted_goes_from_the_host() -> Result<()> {
+    skip_unless!(lab);
+    let cluster = Cluster::start("unwanted", Plan { nodes: 2, pods: 1, ..Plan::default() })?;
+    let node = &cluster.nodes[0];
+    let (plain, flaps) = (cluster.plan.config(1), node.peer("node-b")?["flaps"].clone());
+    let ours = || -> Result<String> {
+        let v4 = node.host().run(&["ip", "-4", "route", "show", "proto", "116"])?;
+        Ok(v4 + &node.host().run(&["ip", "-6", "route", "show", "proto", "116"])?)
+    };
+    node.reload(&format!("{plain}\ndataplane: {{install: false}}\n"))?;
+    wait("our routes to go", WAIT, || Ok(ours()?.is_empty()))?;
+    node.reload(&plain)?;
+    cluster.wait_mesh()?;
+    cluster.pods[0].ping(cluster.pods[1].addresses()[0])?;
+
+    assert!(node.host().read(CONF_FILE).is_ok());
+    let emptied = plain.replace("[10.244.1.0/24, fd00:244:1::/64]", "[]");
+    assert_ne!(emptied, plain);
+    node.reload(&emptied)?;
+    wait("the conflist to go", WAIT, || Ok(node.host().read(CONF_FILE).is_err()))?;
+    cluster.nodes[1].wait_no_route("10.244.1.0/24", WAIT)?;
+    assert!(node.has_route("10.244.2.0/24", "via 10.0.0.2")?);
+    node.reload(&plain)?;
+    cluster.wait_mesh()?;
+    wait("the conflist to come back", WAIT, || Ok(node.host().read(CONF_FILE).is_ok()))?;
+    cluster.pods[0].ping(cluster.pods[1].addresses()[0])?;
+    assert_eq!(node.peer("node-b")?["flaps"], flaps);
     cluster.lab.passed()
 }

@@ -4,6 +4,8 @@
 //! would evict every pod if it went for a passing fault (law 7). That this boot was ready once is
 //! noted in a file beside the agent's socket, which STATUS looks for and an agent that starts
 //! again finds. A file of an earlier boot is taken away at start: nothing it promises holds yet.
+//! It is taken away, too, when this node has no pod CIDRs any more: what it would give to new pods
+//! is nobody's to reach.
 
 use std::fs;
 use std::io::{self, Write};
@@ -128,7 +130,15 @@ impl CniOwner {
     async fn reconcile(&mut self, snapshot: &Snapshot) -> Result<bool, String> {
         let file = &snapshot.cni.conf_file;
         let shown = file.display();
-        if !snapshot.cni.write || snapshot.node.pod_cidrs.is_empty() {
+        if !snapshot.cni.write {
+            if let Some(file) = self.written.take() {
+                tracing::info!("cni.write is false: {} stays as it is", file.display());
+            }
+            return Ok(false);
+        }
+        if snapshot.node.pod_cidrs.is_empty() {
+            let old = self.written.take().filter(|old| old != file);
+            old.iter().chain([file]).try_for_each(|path| retract(path))?;
             return Ok(false);
         }
         let plugins = ask(&snapshot.cni.bin_dir).await?;
@@ -155,6 +165,26 @@ impl CniOwner {
         }
         Ok(true)
     }
+}
+
+/// Takes a file of ours away, because this node has no pod CIDRs.
+fn retract(path: &Path) -> Result<(), String> {
+    if !is_ours(path) {
+        return Ok(());
+    }
+    fs::remove_file(path).map_err(|error| {
+        format!(
+            "{} gives pods addresses that this node does not have any more, and cannot be removed: \
+             {error}; remove it",
+            path.display()
+        )
+    })?;
+    tracing::info!("removed {}: this node has no podCIDRs", path.display());
+    Ok(())
+}
+
+fn is_ours(path: &Path) -> bool {
+    fs::read_to_string(path).is_ok_and(|text| text.contains(PLUGIN))
 }
 
 /// Finds the plugins, and asks those that will be chained for their versions.
@@ -242,8 +272,7 @@ fn put(path: &Path, text: &str) -> io::Result<()> {
 fn remove_of_earlier_boot(path: &Path) {
     let Ok(metadata) = path.metadata() else { return };
     let Some(boot) = boot_time() else { return };
-    let ours = fs::read_to_string(path).is_ok_and(|text| text.contains(PLUGIN));
-    if !ours || metadata.mtime() >= boot {
+    if !is_ours(path) || metadata.mtime() >= boot {
         return;
     }
     match fs::remove_file(path) {
@@ -367,6 +396,45 @@ mod tests {
         }
         let range = stage.written("20-twill").unwrap()["plugins"][0]["ipam"]["ranges"].clone();
         assert_eq!(range[0][0]["subnet"], "10.244.9.0/24");
+    }
+
+    /// Without pod CIDRs there is nothing to give to a pod. A file of somebody else stays, and so
+    /// does ours where the operator keeps it from now on.
+    #[tokio::test]
+    async fn the_file_goes_with_the_pod_cidrs() {
+        let mut stage = Stage::new("emptied");
+        stage.install("twill-cni", r#""1.0.0""#);
+        stage.start();
+        stage.ready(true, true);
+        let written = text(&stage.folder, "10-twill", "10.244.1.0/24");
+        while stage.written("10-twill").is_none() {
+            tokio::task::yield_now().await;
+        }
+        stage.report.changed().await.unwrap();
+        assert!(stage.report.borrow_and_update().written);
+
+        let kept = written.replace("bin}", "bin, write: false}");
+        stage.snapshot.send_replace(Arc::new(snapshot(&kept)));
+        stage.report.changed().await.unwrap();
+        assert!(!stage.report.borrow_and_update().written);
+        assert!(stage.written("10-twill").is_some(), "the operator's from now on");
+
+        let emptied = written.replace("[10.244.1.0/24]", "[]");
+        stage.snapshot.send_replace(Arc::new(snapshot(&emptied)));
+        while stage.written("10-twill").is_some() {
+            tokio::task::yield_now().await;
+        }
+        let foreign = stage.folder.join("net.d/10-twill.conflist");
+        fs::write(&foreign, r#"{"plugins": [{"type": "bridge"}]}"#).unwrap();
+        stage.snapshot.send_replace(Arc::new(snapshot(&format!("asn: 64513\n{emptied}"))));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(foreign.exists(), "it is not ours");
+        stage.snapshot.send_replace(Arc::new(snapshot(&written)));
+        stage.report.changed().await.unwrap();
+        let range = stage.written("10-twill").unwrap()["plugins"][0]["ipam"]["ranges"].clone();
+        assert_eq!(range[0][0]["subnet"], "10.244.1.0/24");
     }
 
     #[tokio::test]

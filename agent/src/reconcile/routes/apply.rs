@@ -203,7 +203,18 @@ impl Owner {
             return;
         }
         let extras = self.table.take_extras(Instant::now());
-        for chunk in extras.chunks(BATCH) {
+        self.delete_all(&extras).await;
+    }
+
+    /// Takes every route of ours out of the kernel.
+    pub(super) async fn withdraw(&mut self) {
+        let all = self.table.take_all();
+        tracing::info!("dataplane.install is false now: taking out {} routes", all.len());
+        self.delete_all(&all).await;
+    }
+
+    async fn delete_all(&mut self, superfluous: &[Listed]) {
+        for chunk in superfluous.chunks(BATCH) {
             for listed in chunk {
                 routes::delete(&mut self.netlink, listed);
             }

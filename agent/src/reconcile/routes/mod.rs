@@ -275,6 +275,10 @@ impl Owner {
     }
 
     async fn set_snapshot(&mut self, snapshot: Arc<Snapshot>) {
+        if self.enabled() && !snapshot.dataplane.install {
+            // Nobody would mend or remove them from now on.
+            self.withdraw().await;
+        }
         let marks = kernel::marks(&snapshot.dataplane);
         if marks != self.table.marks {
             self.table.set_marks(marks);

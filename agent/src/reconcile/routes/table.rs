@@ -417,6 +417,19 @@ impl Table {
         ready.iter().filter_map(|prefix| self.extras.remove(prefix)).flatten().collect()
     }
 
+    /// Takes every route of ours, whatever it is for.
+    pub(super) fn take_all(&mut self) -> Vec<Listed> {
+        let prefixes: Vec<Prefix> = self.entries.keys().copied().collect();
+        let mut all: Vec<Listed> =
+            prefixes.iter().filter_map(|prefix| self.standing(*prefix)).collect();
+        for prefix in prefixes {
+            self.stand(prefix, Standing::Absent);
+            self.settled(prefix);
+        }
+        all.extend(self.extras.drain().flat_map(|(_, routes)| routes));
+        all
+    }
+
     /// Superfluous routes, for a report.
     pub(super) fn extras(&self) -> impl Iterator<Item = &Listed> {
         self.extras.values().flatten()
