@@ -40,12 +40,14 @@ use crate::kernel;
 use crate::kernel::settings::Settings;
 use crate::reconcile::cni::CniOwner;
 use crate::reconcile::leases::LeaseSweep;
-use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport, MasqueradeReport};
-use crate::reconcile::{apiserver, host, keep, masquerade, ndp};
-use crate::source::Snapshot;
+use crate::reconcile::report::{
+    CniReport, ConfigReport, FibReport, HostReport, MasqueradeReport, ShadowReport,
+};
+use crate::reconcile::{apiserver, host, keep, masquerade, ndp, shadows};
 use crate::source::file::FileSource;
 use crate::source::kube::client::Connection;
 use crate::source::kube::{self, KubeSource};
+use crate::source::{Dataplane, Snapshot};
 
 /// Events of the kernel that a slow listener may fall behind.
 const KERNEL_NOTICES: usize = 1024;
@@ -199,6 +201,7 @@ impl Agent {
             installs: installs.clone(),
             current: current::Current::new(),
         };
+        warn_of_leftovers(&in_force.borrow().dataplane);
         let birth = Birth::of(&in_force.borrow());
         let preserved = kernel::preserved(&in_force.borrow().dataplane)?;
         let speaker = birth.speaker(preserved).await?;
@@ -226,6 +229,11 @@ impl Agent {
                 masquerade::Inputs { snapshot: in_force.subscribe(), fib: fib.subscribe() };
             move || masquerade::run(inputs.clone(), filter.clone())
         }));
+        let (shadows, shadow_report) = watch::channel(Arc::<ShadowReport>::default());
+        tasks.spawn(keep("foreign routes", {
+            let (snapshot, fib) = (in_force.subscribe(), fib.subscribe());
+            move || shadows::run(snapshot.clone(), fib.clone(), shadows.clone())
+        }));
         let owner = CniOwner::new(
             in_force.subscribe(),
             fib.subscribe(),
@@ -240,6 +248,7 @@ impl Agent {
             snapshot: in_force.subscribe(),
             config: report.subscribe(),
             fib: fib.subscribe(),
+            shadows: shadow_report,
             host: hosts.subscribe(),
             cni: cni_report.clone(),
             masquerade: filter_report,
@@ -387,6 +396,18 @@ impl Agent {
         }
         report.problems.extend(self.cni.borrow_and_update().problem.clone());
         self.report.send_replace(Arc::new(report));
+    }
+}
+
+/// Routes that are not ours to touch may be another agent's, or left of an earlier run.
+fn warn_of_leftovers(dataplane: &Dataplane) {
+    if !dataplane.install && kernel::holds_routes_of(dataplane) {
+        tracing::warn!(
+            "dataplane.install is false, and the kernel has routes of protocol {0}: they are left \
+             as they are; where they are of an earlier run, remove them (`ip route flush proto \
+             {0}`, `ip -6 route flush proto {0}`)",
+            dataplane.protocol
+        );
     }
 }
 

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 use super::output::{Format, Paint, Screen, View, clean, read, wrap};
 use super::table::{Cell, Table, number, painted, text};
 use super::{Exit, client, human};
-use crate::control::api::{MessageCounts, Negotiated, Peer, PeerDetail, PeerKind, State};
+use crate::control::api::{
+    Ended, MessageCounts, Negotiated, Peer, PeerDetail, PeerKind, Reason, State,
+};
 
 /// Arguments of `twill peers`.
 #[derive(Debug, clap::Args)]
@@ -146,6 +148,7 @@ pub(super) fn detail(peer: &Peer, screen: &Screen, now: SystemTime) -> String {
         }
         sheet.title("Prefixes");
         sheet.out.push_str(&prefixes(detail).render(screen));
+        reasons(&mut sheet, &peer.reasons, now);
         sheet.title("Messages");
         sheet.out.push_str(&messages(detail).render(screen));
     }
@@ -217,6 +220,27 @@ fn negotiated(sheet: &mut Sheet<'_>, agreed: &Negotiated) {
         agreed.end_of_rib.join(", ")
     };
     sheet.line("End-of-RIB", &end);
+}
+
+/// What came to an end, the newest first.
+fn reasons(sheet: &mut Sheet<'_>, reasons: &[Reason], now: SystemTime) {
+    if reasons.is_empty() {
+        return;
+    }
+    sheet.title("What came to an end");
+    for Reason { what, error, since, at, times } in reasons {
+        let what = match what {
+            Ended::Lost => "session",
+            Ended::Attempt => "attempt",
+        };
+        let when = match times {
+            0 | 1 => human::ago(at, now),
+            times => {
+                format!("{times} times, {} to {}", human::ago(since, now), human::ago(at, now))
+            }
+        };
+        sheet.line(what, &format!("{error} ({when})"));
+    }
 }
 
 fn prefixes(detail: &PeerDetail) -> Table<6> {

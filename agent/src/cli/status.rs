@@ -53,6 +53,7 @@ pub(super) fn render(status: &Status, screen: &Screen, now: SystemTime) -> Strin
     };
     line("kernel", &synced);
     section(&mut out, "Problems", '✗', Paint::Bad, &status.problems, screen);
+    section(&mut out, "Sessions down", '!', Paint::Doubtful, &status.sessions_down, screen);
     section(&mut out, "Warnings", '!', Paint::Doubtful, &status.config.warnings, screen);
     let errors: Vec<String> = status
         .last_errors
@@ -81,6 +82,7 @@ fn routes(status: &Status) -> String {
         (routes.missing, "missing"),
         (routes.unexpected, "unexpected"),
         (routes.stale, "stale"),
+        (routes.shadowed, "behind foreign ones"),
         (usize::try_from(routes.rejected).unwrap_or(usize::MAX), "refused by policy"),
     ] {
         if count > 0 {

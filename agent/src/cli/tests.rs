@@ -134,9 +134,9 @@ fn nobody_there_is_3() {
 fn how_each_command_ends() {
     Rig::beside(|rig| {
         for (line, exit) in [
-            // node-c is down.
-            ("status", Exit::No),
-            ("status -o json", Exit::No),
+            // node-c is down, and that is no trouble of this node's.
+            ("status", Exit::Yes),
+            ("status -o json", Exit::Yes),
             ("peers", Exit::Yes),
             ("peers -o yaml", Exit::Yes),
             ("peers node-b", Exit::Yes),
@@ -179,6 +179,12 @@ fn how_each_command_ends() {
         *rig.speaker.peers.lock().unwrap() =
             vec![testing::established("node-b"), testing::established("tor")];
         assert_eq!(twill(&rig.socket, "status"), Exit::Yes);
+        for down in [testing::peer("node-b"), testing::peer("tor")] {
+            let name = down.config.name.clone();
+            *rig.speaker.peers.lock().unwrap() = vec![down];
+            assert_eq!(twill(&rig.socket, "status"), Exit::No, "{name}");
+        }
+        *rig.speaker.peers.lock().unwrap() = vec![testing::established("node-b")];
         rig.fib.send_modify(|fib| {
             let fib = std::sync::Arc::make_mut(fib);
             fib.missing.extend(fib.installed.pop());

@@ -19,7 +19,8 @@ pub struct Status {
     pub router_id: Ipv4Addr,
     /// The routes of the first exchange are in the kernel and the host is set up.
     pub ready: bool,
-    /// Ready, all sessions up, all routes in place, no configuration refused, no problem known.
+    /// Ready, and no problem known: what decides the exit code of `twill status`. A session with
+    /// one node of many that is down is told in [`Status::sessions_down`] and is no problem.
     pub healthy: bool,
     /// Sessions.
     pub peers: PeerTotals,
@@ -33,6 +34,10 @@ pub struct Status {
     pub config: Config,
     /// What is wrong, each in one sentence with its remedy.
     pub problems: Vec<String>,
+    /// Sessions with nodes that are down, and why. The sessions with outside routers that are
+    /// down stand among the problems, and so does that fewer than half of these are up.
+    #[serde(default)]
+    pub sessions_down: Vec<String>,
     /// The newest errors of sessions, newest first.
     pub last_errors: Vec<PeerError>,
     /// When the kernel's routes were compared last.
@@ -71,6 +76,9 @@ pub struct RouteTotals {
     pub unexpected: usize,
     /// Of the run before, kept until the mesh is in sync.
     pub stale: usize,
+    /// Foreign routes that go before ours.
+    #[serde(default)]
+    pub shadowed: usize,
     /// Refused by import policy.
     pub rejected: u64,
 }
@@ -154,15 +162,44 @@ pub struct Peer {
     pub prefixes_advertised: u64,
     /// How often the session was lost.
     pub flaps: u32,
-    /// Why it was lost last, or did not come up.
+    /// Why the session was lost last; of a peer that never had one, why the last attempt failed.
     pub last_error: Option<String>,
     /// When.
     pub last_error_at: Option<String>,
+    /// The last reasons for which sessions were lost and attempts failed, the newest first.
+    #[serde(default)]
+    pub reasons: Vec<Reason>,
     /// Why it is down, with a remedy; `null` while it is up.
     pub down_because: Option<String>,
     /// Where one peer was asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub detail: Option<Box<PeerDetail>>,
+}
+
+/// What came to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ended {
+    /// An established session.
+    Lost,
+    /// An attempt at one.
+    Attempt,
+}
+
+/// Why a session was lost, or an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reason {
+    /// Which of the two.
+    pub what: Ended,
+    /// In words.
+    pub error: String,
+    /// When it was so for the first time in a row.
+    pub since: String,
+    /// When it was so last.
+    pub at: String,
+    /// How often in a row.
+    pub times: u32,
 }
 
 /// More about one peer.

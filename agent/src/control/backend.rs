@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, watch};
 use super::Speaker;
 use super::metrics::InstallTimes;
 use crate::reconcile::report::{
-    CniReport, ConfigReport, FibReport, HostReport, KernelNotice, MasqueradeReport,
+    CniReport, ConfigReport, FibReport, HostReport, KernelNotice, MasqueradeReport, ShadowReport,
 };
 use crate::source::Snapshot;
 use crate::source::kube::watching::Restarts;
@@ -24,6 +24,8 @@ pub struct Backend {
     pub config: watch::Receiver<Arc<ConfigReport>>,
     /// Our routes in the kernel.
     pub fib: watch::Receiver<Arc<FibReport>>,
+    /// Foreign routes that go before ours.
+    pub shadows: watch::Receiver<Arc<ShadowReport>>,
     /// The host's settings.
     pub host: watch::Receiver<Arc<HostReport>>,
     /// The CNI file.
@@ -51,6 +53,11 @@ impl Backend {
     /// Our routes in the kernel, as they are now.
     pub(super) fn fib(&self) -> Arc<FibReport> {
         self.fib.borrow().clone()
+    }
+
+    /// Foreign routes that go before ours, as they are now.
+    pub(super) fn shadows(&self) -> Arc<ShadowReport> {
+        self.shadows.borrow().clone()
     }
 
     /// The host's settings, as they are now.

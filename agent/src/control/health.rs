@@ -74,6 +74,7 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Respons
     let body = metrics::encode(&metrics::Parts {
         peers: &backend.speaker.peers().await?,
         fib: &backend.fib(),
+        shadowed: backend.shadows().count,
         installs: &backend.installs,
         counters: &shared.counters,
         watch_restarts: backend.restarts.get(),

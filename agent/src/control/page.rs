@@ -113,6 +113,13 @@ pub(super) fn write(out: &mut String, parts: &Parts<'_>) -> std::fmt::Result {
         installed = status.routes.installed,
         expected = status.routes.expected,
     )?;
+    if !status.sessions_down.is_empty() {
+        out.push_str("<h2>Sessions down</h2><ul>");
+        for session in &status.sessions_down {
+            write!(out, "<li>{}</li>", escape(session))?;
+        }
+        out.push_str("</ul>");
+    }
     if !status.problems.is_empty() {
         out.push_str("<ul class=bad>");
         for problem in &status.problems {

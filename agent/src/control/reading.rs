@@ -134,6 +134,7 @@ pub(crate) fn digest(
         snapshot: &backend.snapshot(),
         peers,
         fib: &backend.fib(),
+        shadows: &backend.shadows(),
         host: &backend.host(),
         config: &backend.config(),
         cni: &backend.cni(),

@@ -9,7 +9,9 @@ use super::testing::{
     address, entry, established, fib as healthy_fib, fib_route, moment, peer, snapshot, table,
 };
 use super::{api, explain, status, timestamp, view};
-use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport, MasqueradeReport};
+use crate::reconcile::report::{
+    CniReport, ConfigReport, FibReport, HostReport, MasqueradeReport, ShadowReport,
+};
 
 /// Three hours and five minutes after everything came up.
 fn now() -> SystemTime {
@@ -26,6 +28,7 @@ fn status_of(
         snapshot: &snapshot(),
         peers,
         fib,
+        shadows: &ShadowReport::default(),
         host,
         config,
         cni: &CniReport { written: host.ready, problem: None },

@@ -6,7 +6,9 @@ use twill_bgp::PeerStatus;
 use twill_bgp::proto::session::State;
 
 use super::{api, timestamp, view};
-use crate::reconcile::report::{CniReport, ConfigReport, FibReport, HostReport, MasqueradeReport};
+use crate::reconcile::report::{
+    CniReport, ConfigReport, FibReport, HostReport, MasqueradeReport, ShadowReport,
+};
 use crate::source::Snapshot;
 
 /// Of the errors of sessions, how many are shown.
@@ -20,6 +22,7 @@ pub(super) struct Parts<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) peers: &'a [PeerStatus],
     pub(super) fib: &'a FibReport,
+    pub(super) shadows: &'a ShadowReport,
     pub(super) host: &'a HostReport,
     pub(super) config: &'a ConfigReport,
     pub(super) cni: &'a CniReport,
@@ -48,6 +51,7 @@ pub(super) fn status(parts: &Parts<'_>) -> api::Status {
             missing: fib.missing.len(),
             unexpected: fib.unexpected.len(),
             stale: fib.stale.len(),
+            shadowed: parts.shadows.count,
             rejected: peers.iter().flat_map(|peer| peer.rejected).map(u64::from).sum(),
         },
         uptime_seconds: parts.uptime.as_secs(),
@@ -58,6 +62,7 @@ pub(super) fn status(parts: &Parts<'_>) -> api::Status {
             warnings: config.warnings.clone(),
         },
         problems,
+        sessions_down: sessions_down(parts),
         last_errors: last_errors(peers),
         synced_at: fib.synced_at.map(timestamp::format),
         sync_seconds: fib.last_sync.as_secs_f64(),
@@ -107,15 +112,53 @@ fn problems(parts: &Parts<'_>) -> Vec<String> {
         format!("route {} should not be in the kernel, and is about to go", route.prefix)
     });
     some(&mut problems, unexpected, "unexpected routes: see `twill fib`");
-    let mut down: Vec<&PeerStatus> =
-        peers.iter().filter(|peer| peer.state != State::Established).collect();
+    let shadows = parts.shadows.shadows.iter();
+    problems.extend(shadows.map(|shadow| format!("{}: {}", shadow.prefix, shadow.words)));
+    let untold = parts.shadows.count.saturating_sub(parts.shadows.shadows.len());
+    if untold > 0 {
+        problems.push(format!("{untold} more foreign routes that go before ours"));
+    }
+    problems.extend(cut_off(parts));
+    let routers = peers.iter().filter(|peer| !is_node(parts.snapshot, peer));
+    some(&mut problems, down(routers), "sessions that are down: see `twill peers`");
+    problems
+}
+
+fn is_node(snapshot: &Snapshot, peer: &PeerStatus) -> bool {
+    snapshot.nodes.contains_key(&peer.config.name)
+}
+
+/// One node that is away is its own trouble, and every other node would tell of it as its own.
+/// Where fewer than half of the sessions with nodes are up, it is more likely this one that is.
+fn cut_off(parts: &Parts<'_>) -> Option<String> {
+    let nodes = parts.peers.iter().filter(|peer| is_node(parts.snapshot, peer));
+    let up: Vec<bool> = nodes.map(|peer| peer.state == State::Established).collect();
+    let established = up.iter().filter(|up| **up).count();
+    (established * 2 < up.len()).then(|| {
+        format!(
+            "this node may be cut off: {established} of {} sessions with other nodes are up; \
+             check its links, and what stands under \"Sessions down\"",
+            up.len()
+        )
+    })
+}
+
+/// Sessions with nodes that are down. Those with outside routers are problems of this node.
+fn sessions_down(parts: &Parts<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let nodes = parts.peers.iter().filter(|peer| is_node(parts.snapshot, peer));
+    some(&mut lines, down(nodes), "sessions that are down: see `twill peers`");
+    lines
+}
+
+/// Each session of these that is down, and why.
+fn down<'a>(peers: impl Iterator<Item = &'a PeerStatus>) -> impl Iterator<Item = String> {
+    let mut down: Vec<_> = peers.filter(|peer| peer.state != State::Established).collect();
     down.sort_by_key(|peer| &peer.config.name);
-    let sessions = down.into_iter().map(|peer| {
+    down.into_iter().map(|peer| {
         let why = view::down_because(peer).unwrap_or_default();
         format!("no session with {}: {why}", peer.config.name)
-    });
-    some(&mut problems, sessions, "sessions that are down: see `twill peers`");
-    problems
+    })
 }
 
 /// Adds the first few, and how many there are more.

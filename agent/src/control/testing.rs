@@ -24,7 +24,7 @@ use twill_bgp::{
 
 use super::{Answer, Backend, ControlSocket, InstallTimes, Speaker};
 use crate::reconcile::report::{
-    CniReport, ConfigReport, FibReport, FibRoute, HostReport, KernelNotice,
+    CniReport, ConfigReport, FibReport, FibRoute, HostReport, KernelNotice, ShadowReport,
 };
 use crate::source::Snapshot;
 
@@ -119,6 +119,7 @@ pub(crate) fn peer(name: &str) -> PeerStatus {
         advertised: [0; 2],
         flaps: 0,
         last_error: None,
+        reasons: Vec::new(),
         end_of_rib: Families::NONE,
         messages_in: [0; 5],
         messages_out: [0; 5],
@@ -351,6 +352,7 @@ pub(crate) struct Rig {
     pub(crate) snapshot: watch::Sender<Arc<Snapshot>>,
     pub(crate) config: watch::Sender<Arc<ConfigReport>>,
     pub(crate) fib: watch::Sender<Arc<FibReport>>,
+    pub(crate) shadows: watch::Sender<Arc<ShadowReport>>,
     pub(crate) host: watch::Sender<Arc<HostReport>>,
     pub(crate) cni: watch::Sender<Arc<CniReport>>,
     pub(crate) kernel: broadcast::Sender<KernelNotice>,
@@ -398,6 +400,7 @@ impl Rig {
         let config = ConfigReport { loaded_at: Some(moment()), ..ConfigReport::default() };
         let (config, configs) = watch::channel(Arc::new(config));
         let (fib, fibs) = watch::channel(Arc::new(fib()));
+        let (shadows, shadow_reports) = watch::channel(Arc::default());
         let host = HostReport { ready: true, ..HostReport::default() };
         let (host, hosts) = watch::channel(Arc::new(host));
         let (cni, cnis) = watch::channel(Arc::new(CniReport { written: true, problem: None }));
@@ -408,6 +411,7 @@ impl Rig {
             snapshot: snapshots,
             config: configs,
             fib: fibs,
+            shadows: shadow_reports,
             host: hosts,
             cni: cnis,
             masquerade: watch::channel(Arc::default()).1,
@@ -426,6 +430,7 @@ impl Rig {
             snapshot,
             config,
             fib,
+            shadows,
             host,
             cni,
             kernel,

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use twill_bgp::proto::session::State;
-use twill_bgp::{BestChange, BestRoute, Notice};
+use twill_bgp::{BestChange, BestRoute, Ended, Notice, PeerStatus, Reason};
 
 use super::testing::{self, Rig, established, prefix};
-use super::{metrics, samples};
+use super::{api, metrics, samples};
 use crate::cli::client::{Agent, Client, ClientError};
-use crate::reconcile::report::{HostReport, KernelNotice};
+use crate::reconcile::report::{HostReport, KernelNotice, Shadow, ShadowReport};
 
 /// Status and body of one request.
 async fn ask(rig: &Rig, method: &str, uri: &str, body: &str) -> (u16, String) {
@@ -330,6 +330,7 @@ fn scrape() -> String {
     metrics::encode(&metrics::Parts {
         peers: &[established("node-b")],
         fib: &testing::fib(),
+        shadowed: 1,
         installs: &installs,
         watch_restarts: 0,
         counters: &counters,
@@ -430,6 +431,27 @@ async fn the_http_address_follows_the_configuration_and_changes_nothing() {
     assert!(http(third, "/healthz").await.is_none());
 }
 
+/// One node that is away is not this node's trouble; most of them, or an outside router, are.
+#[tokio::test]
+async fn sessions_that_are_down_make_unhealthy_where_they_are_this_nodes_trouble() {
+    let rig = Rig::start();
+    let rows: [(Vec<PeerStatus>, bool, usize); 5] = [
+        (vec![established("node-b"), established("node-c"), established("tor")], true, 0),
+        (vec![established("node-b"), testing::peer("node-c"), established("tor")], true, 1),
+        (vec![testing::peer("node-b"), testing::peer("node-c")], false, 2),
+        (vec![established("node-b"), established("node-c"), testing::peer("tor")], false, 0),
+        (vec![], true, 0),
+    ];
+    for (peers, healthy, down) in rows {
+        let names: Vec<_> =
+            peers.iter().map(|peer| (peer.config.name.clone(), peer.state)).collect();
+        *rig.speaker.peers.lock().unwrap() = peers;
+        let (_, status) = get(&rig, "/v1/status").await;
+        assert_eq!(status["healthy"], healthy, "{names:?}: {status}");
+        assert_eq!(status["sessionsDown"].as_array().unwrap().len(), down, "{names:?}: {status}");
+    }
+}
+
 #[tokio::test]
 async fn problems_of_every_owner_reach_the_status() {
     let rig = Rig::start();
@@ -442,11 +464,22 @@ async fn problems_of_every_owner_reach_the_status() {
         config.problems.push("the directory is read-only".to_owned());
     });
     rig.fib.send_modify(|fib| Arc::make_mut(fib).problems.push("a clash".to_owned()));
+    rig.shadows.send_modify(|report| {
+        let shadow = Shadow { prefix: prefix("10.244.2.0/24"), words: "a static one".to_owned() };
+        *report = Arc::new(ShadowReport { shadows: vec![shadow], count: 3 });
+    });
     let (_, status) = get(&rig, "/v1/status").await;
     assert_eq!((&status["healthy"], &status["ready"]), (&json!(false), &json!(true)));
     assert_eq!(status["cniWritten"], false);
     let problems = status["problems"].to_string();
-    for words in ["the directory is read-only", "line 3: holdTime", "a clash"] {
+    assert_eq!(status["routes"]["shadowed"], 3);
+    for words in [
+        "the directory is read-only",
+        "line 3: holdTime",
+        "a clash",
+        "10.244.2.0/24: a static one",
+        "2 more foreign routes",
+    ] {
         assert!(problems.contains(words), "{problems}");
     }
 }
@@ -479,6 +512,31 @@ fn the_page_of_metrics_is_current() {
     written.sort();
     assert!(!told.is_empty());
     assert_eq!(told, written, "scraped, and written on the page");
+}
+
+/// Both are told: what keeps it down now, and why it went down at first.
+#[test]
+fn a_failed_attempt_does_not_hide_why_the_session_was_lost() {
+    let mut peer = testing::peer("tor");
+    let at = std::time::SystemTime::UNIX_EPOCH;
+    let reason =
+        |ended, words: &str| Reason { ended, words: words.into(), since: at, at, times: 1 };
+    let lost = "hold timer expired: nothing heard for 90s";
+    peer.last_error = Some((at, lost.into()));
+    peer.reasons = vec![reason(Ended::Attempt, "Connection refused (os error 111)")];
+    peer.reasons.push(reason(Ended::Session, lost));
+    let why = super::view::down_because(&peer).unwrap();
+    assert!(why.starts_with("Connection refused; "), "{why}");
+    assert!(
+        why.ends_with("; the session was lost because: hold timer expired: nothing heard for 90s")
+    );
+    let shown = super::view::peer(&peer, &testing::snapshot(), at);
+    assert_eq!(shown.last_error.as_deref(), Some(lost));
+    let kinds: Vec<api::Ended> = shown.reasons.iter().map(|reason| reason.what).collect();
+    assert_eq!(kinds, [api::Ended::Attempt, api::Ended::Lost]);
+    peer.reasons.remove(0);
+    let why = super::view::down_because(&peer).unwrap();
+    assert_eq!(why.matches("hold timer").count(), 1, "{why}");
 }
 
 /// Silence is what a wrong password looks like: the session's own words for it have a remedy, and

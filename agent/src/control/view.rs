@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use twill_bgp::proto::rib::{LostBecause, PeerKind, RouteView};
 use twill_bgp::proto::session::{Passive, State};
 use twill_bgp::proto::types::{AsPath, Families, Origin, RouterId, Segment, SegmentKind};
-use twill_bgp::{PeerConfig, PeerStatus, RouteEntry, Ttl};
+use twill_bgp::{Ended, PeerConfig, PeerStatus, Reason, RouteEntry, Ttl};
 
 use super::{api, peer_detail, timestamp};
 use crate::reconcile::report::{FibReport, FibRoute};
@@ -69,6 +69,7 @@ pub(super) fn peer(status: &PeerStatus, snapshot: &Snapshot, now: SystemTime) ->
         prefixes_advertised: sum(status.advertised),
         flaps: status.flaps,
         last_error: status.last_error.as_ref().map(|(_, error)| words(error)),
+        reasons: status.reasons.iter().map(ended).collect(),
         last_error_at: status.last_error.as_ref().map(|(at, _)| timestamp::format(*at)),
         down_because: down_because(status),
         detail: None,
@@ -100,14 +101,34 @@ pub(crate) fn down_because(status: &PeerStatus) -> Option<String> {
         (State::OpenSent, _) => "connected, waiting for the peer's OPEN".to_owned(),
         (State::OpenConfirm, _) => "OPENs exchanged, waiting for the peer's KEEPALIVE".to_owned(),
     };
-    let Some((_, error)) = &status.last_error else {
+    let newest = status.reasons.first().map(|reason| &reason.words);
+    let lost = status.last_error.as_ref().map(|(_, error)| words(error));
+    let Some(error) = newest.map(|error| words(error)).or_else(|| lost.clone()) else {
         return Some(doing);
     };
-    let error = words(error);
-    Some(match remedy(&error, config) {
-        Some(remedy) => format!("{error}; {doing}; {remedy}"),
-        None => format!("{error}; {doing}"),
-    })
+    let mut because = format!("{error}; {doing}");
+    if let Some(remedy) = remedy(&error, config) {
+        because.push_str("; ");
+        because.push_str(remedy);
+    }
+    if let Some(lost) = lost.filter(|lost| *lost != error) {
+        because.push_str(&format!("; the session was lost because: {lost}"));
+    }
+    Some(because)
+}
+
+/// Why a session was lost, or an attempt failed.
+pub(super) fn ended(reason: &Reason) -> api::Reason {
+    api::Reason {
+        what: match reason.ended {
+            Ended::Session => api::Ended::Lost,
+            Ended::Attempt => api::Ended::Attempt,
+        },
+        error: words(&reason.words),
+        since: timestamp::format(reason.since),
+        at: timestamp::format(reason.at),
+        times: reason.times,
+    }
 }
 
 /// An error without the numbers that Rust puts behind the operating system's words.

@@ -45,3 +45,9 @@ pub fn preserved(dataplane: &Dataplane) -> Result<Families, KernelError> {
     }
     routes::families_of_ours(&mut Netlink::open()?, &marks(dataplane))
 }
+
+/// Whether the kernel has routes that bear our marks, where that can be told.
+pub fn holds_routes_of(dataplane: &Dataplane) -> bool {
+    let listed = |mut netlink| routes::families_of_ours(&mut netlink, &marks(dataplane));
+    Netlink::open().and_then(listed).is_ok_and(|families| !families.is_empty())
+}

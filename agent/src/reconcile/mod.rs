@@ -9,6 +9,7 @@ pub mod masquerade;
 pub mod ndp;
 pub mod report;
 pub mod routes;
+pub mod shadows;
 pub mod speaker;
 
 use std::fmt::Display;

@@ -42,6 +42,24 @@ pub struct FibRoute {
     pub reason: Option<String>,
 }
 
+/// Foreign routes that take packets away from ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ShadowReport {
+    /// The first of them.
+    pub shadows: Vec<Shadow>,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shadow {
+    /// Its prefix.
+    pub prefix: Prefix,
+    /// What it is and does, and the remedy.
+    pub words: String,
+}
+
 /// Something that happened to the kernel's routes or the host; for `twill monitor`.
 #[derive(Debug, Clone)]
 pub enum KernelNotice {

@@ -24,6 +24,7 @@
 //! | `listener` | connections of configured peers, and of nobody else | |
 //! | `peer` | one peer's task | 4271 section 8 |
 //! | `core` | the RIB's owner | 4271 section 9 |
+//! | `reasons` | why sessions were lost, and did not come up | |
 //! | `subscription` | best paths for those who install them | |
 
 mod core;
@@ -35,6 +36,7 @@ mod listener;
 mod peer;
 mod plan;
 mod probe;
+mod reasons;
 mod settings;
 mod socket;
 mod speaker;
@@ -46,6 +48,7 @@ pub use error::{SpeakerError, Stopped};
 pub use handle::{Handle, RouteEntry, RouteQuery, RouteSelection};
 pub use plan::{Outcome, PeerChange};
 pub use probe::{Lacking, probe};
+pub use reasons::{Ended, Reason};
 pub use settings::{Announcement, Endpoint, MaxPrefixes, PORT, PeerConfig, Secret, Settings, Ttl};
 pub use speaker::Speaker;
 pub use status::{Notice, PeerStatus, Readiness};

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use twill_bgp_proto::session::{Negotiated, State};
 use twill_bgp_proto::types::{Families, Prefix};
 
+use crate::reasons::Reason;
 use crate::settings::PeerConfig;
 
 /// A peer as it is now.
@@ -34,8 +35,11 @@ pub struct PeerStatus {
     pub advertised: [u32; 2],
     /// How often Established was lost.
     pub flaps: u32,
-    /// Why it is, or was last, down; and when.
+    /// Why the session was lost last, and when; of a peer that never had one, why the last
+    /// attempt failed.
     pub last_error: Option<(SystemTime, String)>,
+    /// The last reasons for which sessions were lost and attempts failed, the newest first.
+    pub reasons: Vec<Reason>,
     /// Families whose End-of-RIB has come in this session.
     pub end_of_rib: Families,
     /// Messages received, by type 1 to 5.

@@ -17,6 +17,8 @@ use crate::reconcile::report::FibReport;
 pub(in crate::control) struct Parts<'a> {
     pub(in crate::control) peers: &'a [PeerStatus],
     pub(in crate::control) fib: &'a FibReport,
+    /// Foreign routes that go before ours.
+    pub(in crate::control) shadowed: usize,
     pub(in crate::control) installs: &'a InstallTimes,
     pub(in crate::control) counters: &'a Counters,
     pub(in crate::control) watch_restarts: u64,
@@ -143,18 +145,19 @@ fn routes(registry: &mut Registry, parts: &Parts<'_>) {
     let fib = parts.fib;
     let states = Metrics::<FibState, Gauge>::default();
     for (state, routes) in [
-        ("installed", &fib.installed),
-        ("missing", &fib.missing),
-        ("unexpected", &fib.unexpected),
-        ("stale", &fib.stale),
+        ("installed", fib.installed.len()),
+        ("missing", fib.missing.len()),
+        ("unexpected", fib.unexpected.len()),
+        ("stale", fib.stale.len()),
+        ("shadowed", parts.shadowed),
     ] {
         let labels = FibState { state: state.into() };
-        states.get_or_create(&labels).set(i64::try_from(routes.len()).unwrap_or(i64::MAX));
+        states.get_or_create(&labels).set(i64::try_from(routes).unwrap_or(i64::MAX));
     }
     registry.register(
         "fib_routes",
         "Routes in the kernel against what should be there: installed, missing, unexpected, \
-         stale (of the run before)",
+         stale (of the run before), shadowed (foreign ones that go before ours)",
         states,
     );
     registry.register(

@@ -12,6 +12,7 @@ use super::Core;
 use super::peers::Live;
 use crate::interface;
 use crate::peer::{News, PeerEvent, PeerId, Up};
+use crate::reasons::Ended;
 use crate::status::Notice;
 
 impl Core {
@@ -110,7 +111,7 @@ impl Core {
         peer.flaps = peer.flaps.saturating_add(1);
         let told = peer.over_limit.clone().or(peer.bounced.take());
         let reason = told.unwrap_or(reason);
-        peer.failed(reason.clone());
+        peer.ended(Ended::Session, reason.clone());
         let name = peer.config.name.clone();
         tracing::warn!(peer = name, reason, ?retained, "session lost");
         self.rib.peer_down(id.key, retained);

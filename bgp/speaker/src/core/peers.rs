@@ -21,6 +21,7 @@ use crate::interface;
 use crate::listener::{Doors, WAITING};
 use crate::peer::{self, Control, Counters, PeerId, Spec};
 use crate::plan::{Difference, Outcome, PeerChange, plan};
+use crate::reasons::{Ended, Reasons};
 use crate::settings::PeerConfig;
 use crate::socket::SocketError;
 
@@ -39,7 +40,7 @@ pub(super) struct Peer {
     /// While Established.
     pub(super) live: Option<Live>,
     pub(super) flaps: u32,
-    pub(super) last_error: Option<(SystemTime, String)>,
+    pub(super) reasons: Reasons,
     /// It was told to go down for too many prefixes, with this reason.
     pub(super) over_limit: Option<String>,
     /// Its session was told to end for a new configuration, with this reason.
@@ -90,10 +91,15 @@ impl Live {
 }
 
 impl Peer {
-    /// Remembers why it is down, or did not come up.
+    /// Remembers why it did not come up.
     pub(super) fn failed(&mut self, reason: String) {
+        self.ended(Ended::Attempt, reason);
+    }
+
+    /// Remembers why it is down.
+    pub(super) fn ended(&mut self, ended: Ended, reason: String) {
         self.tried = true;
-        self.last_error = Some((SystemTime::now(), reason));
+        self.reasons.note(ended, reason, SystemTime::now());
     }
 }
 
@@ -194,7 +200,7 @@ impl Core {
             state: State::Idle,
             live: None,
             flaps: 0,
-            last_error: None,
+            reasons: Reasons::default(),
             over_limit: None,
             bounced: None,
             dynamic: false,

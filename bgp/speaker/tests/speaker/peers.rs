@@ -8,7 +8,9 @@ use tokio::net::TcpStream;
 use twill_bgp::proto::rib::policy::{Match, Policy, PrefixRange, PrefixSet, Rule, Then};
 use twill_bgp::proto::session::State;
 use twill_bgp::proto::types::HoldTime;
-use twill_bgp::{Endpoint, MaxPrefixes, Notice, Outcome, RouteQuery, RouteSelection, Secret, Ttl};
+use twill_bgp::{
+    Ended, Endpoint, MaxPrefixes, Notice, Outcome, RouteQuery, RouteSelection, Secret, Ttl,
+};
 
 fn outcomes(changes: &[twill_bgp::PeerChange]) -> Vec<(&str, &Outcome)> {
     changes.iter().map(|change| (change.name.as_str(), &change.outcome)).collect()
@@ -157,10 +159,14 @@ async fn too_many_prefixes_end_the_session_until_it_is_reset() {
     b.table().await.holds(&[]).await;
 
     // It stays down although the peer dials again and again.
-    a.shows("node-2", "refused attempts", |status| {
-        status.last_error.as_ref().is_some_and(|(_, why)| !why.contains("Maximum"))
-    })
-    .await;
+    let refused = a
+        .shows("node-2", "refused attempts", |status| {
+            status.reasons.first().is_some_and(|reason| reason.ended == Ended::Attempt)
+        })
+        .await;
+    // The attempts do not hide why the session was lost.
+    let (_, why) = refused.last_error.unwrap();
+    assert!(why.contains("Maximum Number of Prefixes Reached"), "{why}");
     assert_eq!(b.status("node-1").await.state, State::Idle);
     assert!(a.handle.withdraw(prefix("10.244.3.0/24")).await.unwrap());
     assert!(b.handle.reset("node-1", false).await.unwrap());
