@@ -207,14 +207,14 @@ mod tests {
         in_namespace(|| async {
             link("eth0", &["10.0.0.1/24", "fd00::1/64"]);
             link("twill0", &[]);
-            let mut fib = FibReport::default();
-            fib.installed = vec![
+            let mut routes = vec![
                 installed("10.244.1.0/24", None, "twill0"),
                 installed("10.244.2.0/24", Some("10.0.0.2"), "eth0"),
                 installed("203.0.113.0/24", Some("10.0.0.254"), "eth0"),
                 installed("fd00:244:2::/64", Some("fd00::2"), "eth0"),
             ];
-            fib.installed.sort_by_key(|route| route.prefix);
+            routes.sort_by_key(|route| route.prefix);
+            let fib = FibReport { installed: routes, ..FibReport::default() };
             let mut netlink = Netlink::open().unwrap();
             let snapshot = snapshot(THREE);
             let rows: [(&str, Option<&str>); 11] = [
