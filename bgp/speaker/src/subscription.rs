@@ -107,6 +107,11 @@ impl Feed {
         self.pending.insert(prefix, (route, received));
     }
 
+    /// Whether no change waits to be handed over.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Hands over as much as the subscriber has room for. `InSync` goes out with the last batch
     /// of what is pending, never before.
     pub(crate) fn flush(&mut self, readiness: Readiness) -> Flushed {

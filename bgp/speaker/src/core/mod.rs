@@ -40,7 +40,7 @@ use crate::settings::{Announcement, Settings};
 use crate::status::{Notice, Readiness};
 use crate::subscription::Feed;
 use peers::Peer;
-use transmit::RoomFuture;
+use transmit::{Room, RoomFuture};
 
 /// Batches that peers' tasks may have waiting here.
 const NEWS: usize = 64;
@@ -103,6 +103,20 @@ pub(crate) struct Core {
     synced: Readiness,
     notices: broadcast::Sender<Notice>,
     readiness: watch::Sender<Readiness>,
+}
+
+/// What woke the core.
+enum Wake {
+    /// So many batches.
+    News(usize),
+    Command(Command),
+    Room(Room),
+    Stranger(TcpStream),
+    /// A peer's task has ended.
+    Ended,
+    Timer,
+    Again,
+    Ending(Ending, oneshot::Sender<()>),
 }
 
 /// What speaks to a core.
@@ -175,31 +189,53 @@ impl Core {
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
         let mut news = Vec::with_capacity(NEWS_AT_ONCE);
+        // News first, as somebody waits for them; but not twice in a row, so that whatever peers
+        // send, commands have their turn.
+        let mut news_first = true;
         loop {
-            self.settle().await;
+            if self.settle().await {
+                // What was handed out comes first: to look at all inputs again can wait.
+                tokio::task::yield_now().await;
+            }
             let deadline = self.deferral.poll_timeout();
             if let Some(deadline) = deadline
                 && timer.deadline().into_std() != deadline
             {
                 timer.as_mut().reset(deadline.into());
             }
-            tokio::select! {
-                Some(command) = self.commands.recv() => self.obey(command).await,
-                count = self.news.recv_many(&mut news, NEWS_AT_ONCE) => {
+            let again = self.unsettled || !self.sendable.is_empty();
+            let heard = self.news.recv_many(&mut news, NEWS_AT_ONCE);
+            let others = async {
+                tokio::select! {
+                    Some(command) = self.commands.recv() => Wake::Command(command),
+                    Some(room) = self.rooms.next() => Wake::Room(room),
+                    Some(stream) = self.strangers.recv() => Wake::Stranger(stream),
+                    Some(_) = self.tasks.join_next() => Wake::Ended,
+                    () = &mut timer, if deadline.is_some() => Wake::Timer,
+                    // More is to be done than one wake-up may: go on as soon as others had a turn.
+                    () = tokio::task::yield_now(), if again => Wake::Again,
+                    Some((ending, done)) = self.endings.recv() => Wake::Ending(ending, done),
+                }
+            };
+            let wake = if news_first {
+                tokio::select! { biased; count = heard => Wake::News(count), wake = others => wake }
+            } else {
+                tokio::select! { biased; wake = others => wake, count = heard => Wake::News(count) }
+            };
+            news_first = !matches!(wake, Wake::News(_));
+            match wake {
+                Wake::News(count) => {
                     tracing::trace!(count, "news of peers");
                     for event in news.drain(..) {
                         self.hear(event).await;
                     }
                 }
-                Some(stream) = self.strangers.recv() => self.stranger(stream),
-                Some(room) = self.rooms.next() => self.on_room(room),
-                Some(_) = self.tasks.join_next() => {}
-                () = &mut timer, if deadline.is_some() => {
-                    self.deferral.handle_timeout(Instant::now());
-                }
-                // More is to be done than one wake-up may: go on as soon as others had a turn.
-                () = tokio::task::yield_now(), if self.unsettled || !self.sendable.is_empty() => {}
-                Some((ending, done)) = self.endings.recv() => {
+                Wake::Command(command) => self.obey(command).await,
+                Wake::Room(room) => self.on_room(room),
+                Wake::Stranger(stream) => self.stranger(stream),
+                Wake::Timer => self.deferral.handle_timeout(Instant::now()),
+                Wake::Ended | Wake::Again => {}
+                Wake::Ending(ending, done) => {
                     self.end(ending).await;
                     let _ = done.send(());
                     return;
@@ -208,16 +244,16 @@ impl Core {
         }
     }
 
-    /// Distributes what the last piece of work caused.
-    async fn settle(&mut self) {
+    /// Distributes what the last piece of work caused. Whether anybody was handed anything.
+    async fn settle(&mut self) -> bool {
         let changed = !self.rib.is_settled();
         self.distribute();
         if changed {
             self.all_may_send();
         }
         self.judge_deferral().await;
-        self.transmit();
-        self.feed_all();
+        let sent = self.transmit();
+        self.feed_all() || sent
     }
 
     async fn obey(&mut self, command: Command) {

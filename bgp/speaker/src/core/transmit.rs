@@ -101,9 +101,11 @@ impl Core {
         }
     }
 
-    /// Hands encoded UPDATEs to peers with room, in turn, up to the bound of one wake-up.
-    pub(super) fn transmit(&mut self) {
+    /// Hands encoded UPDATEs to peers with room, in turn, up to the bound of one wake-up. Whether
+    /// there were any.
+    pub(super) fn transmit(&mut self) -> bool {
         let mut left = CHUNKS_AT_ONCE;
+        let mut any = false;
         while left > 0
             && let Some(key) = self.sendable.pop_front()
         {
@@ -118,6 +120,7 @@ impl Core {
                         // Empty: a piece of work was done that found nothing to say yet.
                         if !bytes.is_empty() {
                             permit.send(bytes);
+                            any = true;
                         }
                         left -= 1;
                         peer.queued = true;
@@ -133,6 +136,7 @@ impl Core {
                 Err(TrySendError::Closed(())) => {}
             }
         }
+        any
     }
 
     pub(super) fn subscribe(&mut self) -> Subscription {
@@ -151,11 +155,13 @@ impl Core {
         subscription
     }
 
-    /// Hands changes to subscribers with room.
-    pub(super) fn feed_all(&mut self) {
+    /// Hands changes to subscribers with room. Whether there were any to hand over.
+    pub(super) fn feed_all(&mut self) -> bool {
         let readiness = self.synced;
+        let mut any = false;
         let mut rooms = Vec::new();
         self.feeds.retain(|&id, feed| {
+            any |= !feed.is_empty();
             let flushed = if feed.waiting { Flushed::NoRoom } else { feed.flush(readiness) };
             if flushed == Flushed::NoRoom && !feed.waiting {
                 feed.waiting = true;
@@ -170,6 +176,7 @@ impl Core {
         for room in rooms {
             self.rooms.push(room);
         }
+        any
     }
 }
 

@@ -84,6 +84,7 @@ pub(crate) async fn run(spec: Spec) {
         restart_at: None,
         timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
         received: Instant::now(),
+        routes_before: false,
     };
     task.handle(Event::Start);
     // A core that is gone needs no more of us: dropping the task closes its connections.
@@ -122,6 +123,8 @@ struct Task {
     timer: Pin<Box<Sleep>>,
     /// When the bytes at hand were read.
     received: Instant,
+    /// What woke the task before were routes, in or out.
+    routes_before: bool,
 }
 
 /// What woke the task.
@@ -132,6 +135,7 @@ enum Wake {
     Link(Direction, io::Result<Ready>),
     Chunk(Bytes),
     CoreHasRoom,
+    CoreGone,
     Timer,
     Closed,
 }
@@ -154,7 +158,10 @@ impl Task {
     async fn run(&mut self) -> Result<(), CoreGone> {
         loop {
             self.write();
-            self.outbox.flush()?;
+            if self.outbox.flush()? {
+                // What was handed over comes first: to look at all inputs again can wait.
+                tokio::task::yield_now().await;
+            }
             let wake = self.wake().await?;
             if let Next::End = self.on(wake) {
                 return Ok(());
@@ -177,23 +184,34 @@ impl Task {
                 .is_some_and(|link| link.as_ref().is_some_and(Connection::has_room)),
             None => false,
         };
-        let [outgoing, incoming, again] = &self.links;
-        let wake = tokio::select! {
-            control = self.control.recv() => Wake::Control(control.ok_or(CoreGone)?),
-            () = &mut self.timer, if deadline.is_some() => Wake::Timer,
-            Some(stream) = self.accepted.recv() => Wake::Accepted(stream),
-            dialled = dialled(&mut self.dialling) => Wake::Dialled(dialled),
-            ready = ready(outgoing.as_ref(), reading) => Wake::Link(Direction::Outgoing, ready),
-            ready = ready(incoming.as_ref(), reading) => Wake::Link(Direction::Incoming, ready),
-            ready = ready(again.as_ref(), reading) => Wake::Link(Direction::IncomingAgain, ready),
-            chunk = chunk(self.up.as_mut()), if room => Wake::Chunk(chunk),
-            taken = self.outbox.taken() => {
-                taken?;
-                Wake::CoreHasRoom
+        // Routes first, as somebody waits for them; but not twice in a row, so that whatever
+        // comes in or goes out, orders and timers have their turn.
+        let routes = async {
+            tokio::select! {
+                biased;
+                (direction, ready) = ready(&self.links, reading) => Wake::Link(direction, ready),
+                chunk = chunk(self.up.as_mut()), if room => Wake::Chunk(chunk),
             }
-            Some(_) = self.closing.join_next() => Wake::Closed,
         };
-        Ok(wake)
+        let others = async {
+            tokio::select! {
+                control = self.control.recv() => control.map_or(Wake::CoreGone, Wake::Control),
+                () = &mut self.timer, if deadline.is_some() => Wake::Timer,
+                Some(stream) = self.accepted.recv() => Wake::Accepted(stream),
+                dialled = dialled(&mut self.dialling) => Wake::Dialled(dialled),
+                taken = self.outbox.taken() => taken.map_or(Wake::CoreGone, |()| Wake::CoreHasRoom),
+                Some(_) = self.closing.join_next() => Wake::Closed,
+            }
+        };
+        // Routes first, as somebody waits for them; but not twice in a row, so that whatever comes
+        // in or goes out, orders and timers have their turn.
+        let wake = if self.routes_before {
+            tokio::select! { biased; wake = others => wake, wake = routes => wake }
+        } else {
+            tokio::select! { biased; wake = routes => wake, wake = others => wake }
+        };
+        self.routes_before = matches!(wake, Wake::Link(..) | Wake::Chunk(_));
+        if let Wake::CoreGone = wake { Err(CoreGone) } else { Ok(wake) }
     }
 
     fn on(&mut self, wake: Wake) -> Next {
@@ -217,7 +235,7 @@ impl Task {
             }
             Wake::Chunk(chunk) => self.queue(chunk),
             Wake::Timer => self.on_timer(),
-            Wake::CoreHasRoom | Wake::Closed => {}
+            Wake::CoreHasRoom | Wake::CoreGone | Wake::Closed => {}
         }
         Next::GoOn
     }
@@ -495,10 +513,17 @@ impl Task {
     }
 }
 
-async fn ready(link: Option<&Connection>, reading: bool) -> io::Result<Ready> {
-    match link {
+/// The first of the connections that is ready.
+async fn ready(links: &[Option<Connection>; 3], reading: bool) -> (Direction, io::Result<Ready>) {
+    let of = async |link: &Option<Connection>| match link {
         Some(link) => link.ready(reading).await,
         None => std::future::pending().await,
+    };
+    let [outgoing, incoming, again] = links;
+    tokio::select! {
+        ready = of(outgoing) => (Direction::Outgoing, ready),
+        ready = of(incoming) => (Direction::Incoming, ready),
+        ready = of(again) => (Direction::IncomingAgain, ready),
     }
 }
 

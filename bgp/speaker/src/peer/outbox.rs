@@ -52,14 +52,16 @@ impl Outbox {
         }
     }
 
-    /// Hands over as much as the core has room for, without waiting.
-    pub(super) fn flush(&mut self) -> Result<(), CoreGone> {
+    /// Hands over as much as the core has room for, without waiting. Whether that was anything.
+    pub(super) fn flush(&mut self) -> Result<bool, CoreGone> {
+        let mut any = false;
         // Who has taken a place in the queue stays in it.
         while self.turn.is_none() && !self.waiting.is_empty() {
             match self.events.try_reserve() {
                 Ok(permit) => {
                     if let Some(news) = self.waiting.pop_front() {
                         permit.send(PeerEvent { id: self.id, news });
+                        any = true;
                     }
                 }
                 Err(TrySendError::Full(())) => {
@@ -68,7 +70,7 @@ impl Outbox {
                 Err(TrySendError::Closed(())) => return Err(CoreGone),
             }
         }
-        Ok(())
+        Ok(any)
     }
 
     /// Completes when the core has taken one more; never, where it has taken all. Safe to cancel.
