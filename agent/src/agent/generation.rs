@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 use twill_bgp::proto::types::{Asn, ClusterId, Families, RouterId};
-use twill_bgp::{Settings, Speaker, SpeakerError, Ttl, probe};
+use twill_bgp::{Handle, Settings, Speaker, SpeakerError, Ttl, probe};
 
 use super::current::Current;
 use crate::control::InstallTimes;
+use crate::kernel::KernelError;
 use crate::reconcile::report::{FibReport, KernelNotice};
 use crate::reconcile::{keep, routes, speaker};
 use crate::source::Snapshot;
@@ -120,15 +121,14 @@ impl Generation {
             let installs = wiring.installs.clone();
             move || {
                 let (snapshot, handle) = (snapshot.clone(), handle.clone());
-                let outputs = routes::Outputs {
+                let (report, notices, installs) =
+                    (report.clone(), notices.clone(), installs.clone());
+                let outputs = move || routes::Outputs {
                     report: report.clone(),
                     notices: notices.clone(),
                     installed: installs.callback(),
                 };
-                async move {
-                    let Ok(best_paths) = handle.subscribe().await else { return Ok(()) };
-                    routes::run(routes::Inputs { snapshot, best_paths }, outputs).await
-                }
+                kernel_routes(snapshot, handle, outputs)
             }
         }));
         owners.spawn(wiring.current.clone().follow(speaker.handle()));
@@ -141,6 +141,30 @@ impl Generation {
         self.owners.shutdown().await;
         if tokio::time::timeout(LEAVING, self.speaker.leave()).await.is_err() {
             tracing::warn!("peers did not take all within {LEAVING:?}; closing all the same");
+        }
+    }
+}
+
+/// The owner of the kernel routes, or its stand-in, by what the snapshot says. A turn to the owner
+/// is as a start: what we left in the kernel is adopted, and stays until the speaker has told all.
+async fn kernel_routes(
+    mut snapshot: watch::Receiver<Arc<Snapshot>>,
+    handle: Handle,
+    outputs: impl Fn() -> routes::Outputs,
+) -> Result<(), KernelError> {
+    loop {
+        if snapshot.borrow_and_update().dataplane.install {
+            let Ok(best_paths) = handle.subscribe().await else { return Ok(()) };
+            let inputs = routes::Inputs { snapshot: snapshot.clone(), best_paths };
+            routes::run(inputs, outputs()).await?;
+            // It ended because no routes are wanted, or because the speaker ended.
+            if snapshot.borrow().dataplane.install {
+                return Ok(());
+            }
+        }
+        tokio::select! {
+            () = routes::stand_by(handle.readiness(), outputs()) => return Ok(()),
+            Ok(_) = snapshot.wait_for(|new| new.dataplane.install) => {}
         }
     }
 }

@@ -112,7 +112,8 @@ struct Owner {
     installed: Installed,
 }
 
-/// Keeps our kernel routes as they should be, until there are no more best paths.
+/// Keeps our kernel routes as they should be, until there are no more best paths, or a snapshot
+/// wants none installed: then it takes them out first, for nobody would mend or remove them.
 ///
 /// Acts in the network namespace of the thread that first polls it. Dropping it leaves every
 /// route in place.
@@ -124,6 +125,18 @@ pub async fn run<B: BestPaths>(inputs: Inputs<B>, outputs: Outputs) -> Result<()
     let netlink = Netlink::open()?;
     let watch = Watch::open(&groups, Some(netlink.port()))?;
     run_with(inputs, outputs, netlink, watch).await
+}
+
+/// What stands in for the owner where no kernel route is ours to touch: only tells when the first
+/// exchange is over, and so costs nothing for each route. Until the speaker ends.
+pub async fn stand_by(mut readiness: watch::Receiver<Readiness>, outputs: Outputs) {
+    loop {
+        let now = *readiness.borrow_and_update();
+        outputs.report.send_replace(Arc::new(report::without_routes(now)));
+        if readiness.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn run_with<B: BestPaths>(
@@ -166,6 +179,10 @@ async fn run_with<B: BestPaths>(
                 Ok(()) => {
                     let snapshot = snapshots.borrow_and_update().clone();
                     owner.set_snapshot(snapshot).await;
+                    if !owner.enabled() {
+                        owner.publisher.publish(&mut owner.table);
+                        return Ok(());
+                    }
                 }
                 // Without a source, the last snapshot stays in force.
                 Err(_) => snapshots_come = false,
@@ -276,7 +293,6 @@ impl Owner {
 
     async fn set_snapshot(&mut self, snapshot: Arc<Snapshot>) {
         if self.enabled() && !snapshot.dataplane.install {
-            // Nobody would mend or remove them from now on.
             self.withdraw().await;
         }
         let marks = kernel::marks(&snapshot.dataplane);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{broadcast, watch};
 use tracing::warn;
+use twill_bgp::Readiness;
 use twill_bgp::proto::types::Prefix;
 
 use super::fault::Trouble;
@@ -16,6 +17,11 @@ use crate::reconcile::report::{FibReport, FibRoute, KernelNotice};
 const SHARE: u32 = 20;
 /// Clashes and refusals named one by one; the rest is counted.
 const NAMED: usize = 20;
+
+/// The problem before the first exchange is over.
+const WAITING: &str = "waiting for the first exchange of routes with all peers: it ends with \
+     their End-of-RIB, at the latest after 120 s, or 10 s at a first start; `twill peers` shows \
+     who is missing";
 
 /// Publishes reports and notices, without standing in the way of routes.
 #[derive(Debug)]
@@ -123,15 +129,17 @@ impl Publisher {
             report.ready = table.in_sync && awaited == 0 && self.list_error.is_none();
         }
         if !table.in_sync {
-            report.problems.push(
-                "waiting for the first exchange of routes with all peers: it ends with their \
-                 End-of-RIB, at the latest after 120 s, or 10 s at a first start; `twill peers` \
-                 shows who is missing"
-                    .into(),
-            );
+            report.problems.push(WAITING.into());
         }
         report
     }
+}
+
+/// What is told of an agent that touches no routes.
+pub(super) fn without_routes(readiness: Readiness) -> FibReport {
+    let ready = matches!(readiness, Readiness::InSync { .. });
+    let problems = if ready { vec![] } else { vec![WAITING.into()] };
+    FibReport { ready, problems, ..FibReport::default() }
 }
 
 /// Sorts every prefix into the report; how many installable routes are not in the kernel.
