@@ -173,6 +173,38 @@ async fn kernel_routes(
 mod tests {
     use super::*;
     use crate::desired::fixture::{THREE, snapshot};
+    use crate::kernel::testing::{in_namespace, ip};
+
+    #[test]
+    fn who_installs_nothing_touches_nothing_until_that_is_turned() {
+        in_namespace(|| async {
+            ip("link set lo up");
+            let off = snapshot(&format!("{THREE}\ndataplane: {{install: false}}"));
+            let on = snapshot(THREE);
+            let metric = on.dataplane.metric;
+            let protocol = on.dataplane.protocol;
+            ip(&format!("route add 198.18.0.0/24 dev lo metric {metric} proto {protocol}"));
+            let settings = Settings::new(on.node.asn, on.router_id).deferral(Duration::ZERO);
+            let speaker = Speaker::start(settings).await.unwrap();
+            speaker.handle().set_peers(vec![]).await.unwrap();
+            let (snapshots, receiver) = watch::channel(Arc::new(off));
+            let (report, mut reports) = watch::channel(Arc::<FibReport>::default());
+            let outputs = move || routes::Outputs {
+                report: report.clone(),
+                notices: broadcast::Sender::new(16),
+                installed: Arc::new(|_| {}),
+            };
+            let mut owner = JoinSet::new();
+            owner.spawn(kernel_routes(receiver, speaker.handle(), outputs));
+            let ready = |report: &Arc<FibReport>| report.ready && report.problems.is_empty();
+            reports.wait_for(ready).await.unwrap();
+            assert!(ip("route show 198.18.0.0/24").contains("198.18.0.0/24"));
+            snapshots.send_replace(Arc::new(on));
+            while ip("route show 198.18.0.0/24").contains("198.18.0.0/24") {
+                reports.changed().await.unwrap();
+            }
+        });
+    }
 
     #[test]
     fn what_needs_a_new_speaker() {

@@ -62,6 +62,16 @@ impl Outgoing {
         (index < self.count).then_some(index as usize)
     }
 
+    /// An empty one, whose numbers go on where these end.
+    pub(super) fn successor(&self) -> Outgoing {
+        let first_sequence = self.first_sequence.wrapping_add(self.count);
+        Outgoing {
+            first_sequence,
+            bytes: Vec::with_capacity(self.bytes.capacity()),
+            ..Outgoing::default()
+        }
+    }
+
     pub(super) fn clear(&mut self) {
         self.first_sequence = self.first_sequence.wrapping_add(self.count);
         self.count = 0;

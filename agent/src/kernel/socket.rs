@@ -5,6 +5,8 @@
 //! it returns, and a dump while it is read, so nothing here ever waits for a peer: no call is
 //! `async`.
 
+use std::sync::Arc;
+
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{Socket, SocketAddr};
 use nix::errno::Errno;
@@ -32,10 +34,33 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 /// of the thread that opened it.
 #[derive(Debug)]
 pub struct Netlink {
-    socket: Socket,
+    /// Shared with a [`Sent`] alone, which has it to itself until it is finished.
+    socket: Arc<Socket>,
     port: u32,
     out: Outgoing,
     datagram: Vec<u8>,
+}
+
+/// A batch on its way to the kernel, to be finished on whichever thread has time.
+#[derive(Debug)]
+pub struct Sent {
+    socket: Arc<Socket>,
+    out: Outgoing,
+}
+
+impl Sent {
+    /// As [`Netlink::commit`]; takes the time that the kernel takes.
+    ///
+    /// # Errors
+    /// As [`Netlink::commit`].
+    pub fn finish(mut self) -> Result<Vec<Failure>, KernelError> {
+        let count = self.out.count();
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        self.out.acknowledge_last();
+        exchange(&self.socket, &self.out, count, &mut Vec::new())
+    }
 }
 
 /// A request of a batch that was refused.
@@ -91,6 +116,7 @@ impl Netlink {
             .map_err(failed("no strict filtering of dumps; Linux 4.20 or later is needed"))?;
         let datagram = Vec::with_capacity(DATAGRAM);
         let port = address.port_number();
+        let socket = Arc::new(socket);
         Ok(Netlink { socket, port, out: Outgoing::default(), datagram })
     }
 
@@ -123,34 +149,23 @@ impl Netlink {
         &mut self,
         trail: impl FnOnce(&mut Netlink),
     ) -> Result<Vec<Failure>, KernelError> {
-        let mut failures = Vec::new();
         let count = self.out.count();
         if count == 0 {
-            return Ok(failures);
+            return Ok(Vec::new());
         }
         self.out.acknowledge_last();
         trail(self);
-        let result = self.send().and_then(|()| {
-            loop {
-                match self.receive() {
-                    // nfnetlink answers the beginning of a batch that it refuses as a whole, and
-                    // nothing after it.
-                    Err(KernelError::Lost) if !failures.is_empty() => return Ok(()),
-                    received => received?,
-                }
-                for message in messages(&self.datagram) {
-                    let Some(index) = self.out.index(message.sequence) else { continue };
-                    if let (NLMSG_ERROR, Some(refusal)) = (message.kind, refusal(&message)) {
-                        failures.push(Failure { index, refusal });
-                    }
-                    if index + 1 == count {
-                        return Ok(());
-                    }
-                }
-            }
-        });
+        let result = exchange(&self.socket, &self.out, count, &mut self.datagram);
         self.out.clear();
-        result.map(|()| failures)
+        result
+    }
+
+    /// Takes what was collected, to be sent elsewhere. Nothing else may be done with the socket
+    /// before that is finished, but to collect.
+    pub fn take(&mut self) -> Sent {
+        let next = self.out.successor();
+        let out = std::mem::replace(&mut self.out, next);
+        Sent { socket: Arc::clone(&self.socket), out }
     }
 
     /// Sends the one collected request and takes its refusal for the error.
@@ -158,16 +173,6 @@ impl Netlink {
         match self.commit()?.pop() {
             Some(Failure { refusal, .. }) => Err(KernelError::Refused { what, refusal }),
             None => Ok(()),
-        }
-    }
-
-    fn send(&self) -> Result<(), KernelError> {
-        loop {
-            match self.socket.send(self.out.bytes(), 0) {
-                Ok(_) => return Ok(()),
-                Err(source) if source.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(KernelError::Socket { what: "cannot send", source }),
-            }
         }
     }
 
@@ -179,7 +184,7 @@ impl Netlink {
     pub(super) fn begin_dump(&mut self) -> Result<(), KernelError> {
         // What an earlier dump, given up half way, has left.
         while receive(&self.socket, &mut self.datagram)?.is_some() {}
-        let result = self.send();
+        let result = send(&self.socket, &self.out);
         self.out.clear();
         result
     }
@@ -232,6 +237,45 @@ impl Netlink {
             }
         }
         Err(KernelError::Unsteady { what })
+    }
+}
+
+fn send(socket: &Socket, out: &Outgoing) -> Result<(), KernelError> {
+    loop {
+        match socket.send(out.bytes(), 0) {
+            Ok(_) => return Ok(()),
+            Err(source) if source.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(KernelError::Socket { what: "cannot send", source }),
+        }
+    }
+}
+
+/// Sends a batch, and reads until the last of its `count` requests is answered; what was refused.
+fn exchange(
+    socket: &Socket,
+    out: &Outgoing,
+    count: usize,
+    datagram: &mut Vec<u8>,
+) -> Result<Vec<Failure>, KernelError> {
+    let mut failures = Vec::new();
+    send(socket, out)?;
+    loop {
+        match receive(socket, datagram)? {
+            Some(()) => {}
+            // nfnetlink answers the beginning of a batch that it refuses as a whole, and nothing
+            // after it.
+            None if !failures.is_empty() => return Ok(failures),
+            None => return Err(KernelError::Lost),
+        }
+        for message in messages(datagram) {
+            let Some(index) = out.index(message.sequence) else { continue };
+            if let (NLMSG_ERROR, Some(refusal)) = (message.kind, refusal(&message)) {
+                failures.push(Failure { index, refusal });
+            }
+            if index + 1 == count {
+                return Ok(failures);
+            }
+        }
     }
 }
 

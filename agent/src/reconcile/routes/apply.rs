@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
+use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 use twill_bgp::proto::types::Prefix;
 
@@ -10,14 +11,25 @@ use super::table::Step;
 use super::{Cause, Dirty, Owner, SETTLE};
 use crate::desired::KernelRoute;
 use crate::kernel::routes::{self, Listed, Scope, protocol_name};
-use crate::kernel::{Errno, Failure, Refusal};
+use crate::kernel::{Errno, Failure, KernelError, Refusal};
 use crate::reconcile::report::{FibRoute, KernelNotice};
 
 /// Requests to one send. From sixteen on more of them gain nothing (docs/decisions/0050); fewer
 /// let other tasks run sooner: this many take about a millisecond.
 const BATCH: usize = 256;
+/// Requests to one send where there are more than [`BATCH`]: on another thread, which no task
+/// waits for.
+const LARGE_BATCH: usize = 1024;
 /// How often in a row a prefix is looked at again because the kernel was not as we believed.
 const ROUNDS: usize = 3;
+
+type Steps = Vec<(Dirty, Step)>;
+
+/// A batch that another thread has taken to the kernel.
+struct InFlight {
+    steps: Steps,
+    answer: JoinHandle<Result<Vec<Failure>, KernelError>>,
+}
 
 /// What a batch left to be done.
 #[derive(Debug, Default)]
@@ -42,12 +54,12 @@ impl Owner {
         }
         for _ in 0..ROUNDS {
             let mut left = Left::default();
-            let several = dirty.len() > BATCH;
-            for chunk in dirty.chunks(BATCH) {
-                self.apply_batch(chunk, &mut left);
-                if several {
-                    tokio::task::yield_now().await;
-                }
+            if dirty.len() > BATCH {
+                self.apply_many(&dirty, &mut left).await;
+            } else {
+                let steps = self.collect(&dirty);
+                let failures = self.netlink.commit();
+                self.settle(steps, failures, &mut left);
             }
             self.publisher.touch();
             if left.is_empty() {
@@ -62,7 +74,29 @@ impl Owner {
         self.relist_soon(SETTLE);
     }
 
-    fn apply_batch(&mut self, chunk: &[Dirty], left: &mut Left) {
+    /// While the kernel works off one batch, the next is made, and all other tasks go on.
+    async fn apply_many(&mut self, dirty: &[Dirty], left: &mut Left) {
+        let mut in_flight = None;
+        for chunk in dirty.chunks(LARGE_BATCH) {
+            let steps = self.collect(chunk);
+            let sent = self.netlink.take();
+            self.land(in_flight.take(), left).await;
+            // It ends by itself, a few milliseconds after we are dropped at the latest.
+            let answer = tokio::task::spawn_blocking(move || sent.finish());
+            in_flight = Some(InFlight { steps, answer });
+        }
+        self.land(in_flight, left).await;
+    }
+
+    async fn land(&mut self, in_flight: Option<InFlight>, left: &mut Left) {
+        let Some(InFlight { steps, answer }) = in_flight else { return };
+        // It has not run only where everything ends.
+        let failures = answer.await.unwrap_or(Err(KernelError::Lost));
+        self.settle(steps, failures, left);
+    }
+
+    /// Collects the requests for the next step of each prefix.
+    fn collect(&mut self, chunk: &[Dirty]) -> Steps {
         let now = Instant::now();
         let marks = self.table.marks;
         let mut steps = Vec::with_capacity(chunk.len());
@@ -76,7 +110,17 @@ impl Owner {
             }
             steps.push((*dirty, step));
         }
-        let failures = match self.netlink.commit() {
+        steps
+    }
+
+    /// Notes what the kernel did.
+    fn settle(
+        &mut self,
+        steps: Steps,
+        failures: Result<Vec<Failure>, KernelError>,
+        left: &mut Left,
+    ) {
+        let failures = match failures {
             Ok(failures) => failures,
             Err(error) => {
                 warn!(%error, "a batch of routes has no known result: listing again");
