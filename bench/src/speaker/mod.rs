@@ -23,6 +23,7 @@ mod daemon;
 mod index;
 mod mrt;
 pub(crate) mod player;
+mod probe;
 mod receiver;
 mod report;
 mod scenario;

@@ -58,7 +58,8 @@ fn megabytes(status: &str, key: &str) -> f64 {
 }
 
 /// Routes in a host's kernel, by family: those of the main table, with whatever shares its tree.
-/// Counted without a list, so that looking costs what is looked at little.
+/// The kernel walks the whole tree for it, and who writes waits for that to end now and then: see
+/// [`super::probe`] for looking while routes are written.
 pub(super) fn kernel_routes(host: &Host, ipv6: bool) -> Result<usize> {
     let file = |name: &str| {
         let path = format!("/proc/{}/net/{name}", host.pid());
