@@ -156,9 +156,7 @@ async fn kernel_routes(
         if snapshot.borrow_and_update().dataplane.install {
             let Ok(best_paths) = handle.subscribe().await else { return Ok(()) };
             let inputs = routes::Inputs { snapshot: snapshot.clone(), best_paths };
-            routes::run(inputs, outputs()).await?;
-            // It ended because no routes are wanted, or because the speaker ended.
-            if snapshot.borrow().dataplane.install {
+            if routes::run(inputs, outputs()).await? == routes::Ended::NoMorePaths {
                 return Ok(());
             }
         }

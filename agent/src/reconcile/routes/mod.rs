@@ -112,6 +112,15 @@ struct Owner {
     installed: Installed,
 }
 
+/// Why the owner ended in good order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// There are no more best paths: the speaker has ended.
+    NoMorePaths,
+    /// A snapshot wants no routes installed.
+    NotWanted,
+}
+
 /// Keeps our kernel routes as they should be, until there are no more best paths, or a snapshot
 /// wants none installed: then it takes them out first, for nobody would mend or remove them.
 ///
@@ -120,7 +129,7 @@ struct Owner {
 ///
 /// # Errors
 /// Where netlink sockets cannot be opened or break; never for a route.
-pub async fn run<B: BestPaths>(inputs: Inputs<B>, outputs: Outputs) -> Result<(), KernelError> {
+pub async fn run<B: BestPaths>(inputs: Inputs<B>, outputs: Outputs) -> Result<Ended, KernelError> {
     let groups = [Group::Links, Group::Addresses, Group::Routes];
     let netlink = Netlink::open()?;
     let watch = Watch::open(&groups, Some(netlink.port()))?;
@@ -144,7 +153,7 @@ async fn run_with<B: BestPaths>(
     outputs: Outputs,
     netlink: Netlink,
     watch: Watch,
-) -> Result<(), KernelError> {
+) -> Result<Ended, KernelError> {
     let Inputs { snapshot: mut snapshots, mut best_paths } = inputs;
     let mut owner = Owner::new(snapshots.borrow_and_update().clone(), outputs, netlink, watch);
     let mut snapshots_come = true;
@@ -156,7 +165,7 @@ async fn run_with<B: BestPaths>(
             // Best paths first: the only ones that somebody waits for.
             biased;
             batch = best_paths.next() => {
-                let Some(batch) = batch else { return Ok(()) };
+                let Some(batch) = batch else { return Ok(Ended::NoMorePaths) };
                 let dirty: Vec<Dirty> = batch
                     .iter()
                     .map(|change| {
@@ -181,7 +190,7 @@ async fn run_with<B: BestPaths>(
                     owner.set_snapshot(snapshot).await;
                     if !owner.enabled() {
                         owner.publisher.publish(&mut owner.table);
-                        return Ok(());
+                        return Ok(Ended::NotWanted);
                     }
                 }
                 // Without a source, the last snapshot stays in force.

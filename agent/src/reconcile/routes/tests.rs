@@ -52,7 +52,7 @@ struct Rig {
     report: watch::Receiver<Arc<FibReport>>,
     notices: broadcast::Receiver<KernelNotice>,
     installed: Arc<AtomicUsize>,
-    owner: JoinSet<Result<(), KernelError>>,
+    owner: JoinSet<Result<Ended, KernelError>>,
 }
 
 impl Rig {
@@ -525,7 +525,8 @@ fn marks_change_live_and_nothing_is_touched_where_nothing_is_installed() {
         // What is nobody's to mend or remove any more goes; what comes later is not looked at.
         rig.until("off", |report| report.installed.is_empty() && report.ready).await;
         assert_eq!([ours("-4"), ours("-6")], [Vec::<String>::new(), Vec::new()]);
-        assert!(rig.owner.join_next().await.unwrap().unwrap().is_ok());
+        let ended = rig.owner.join_next().await.unwrap().unwrap();
+        assert_eq!(ended.unwrap(), Ended::NotWanted);
         ip("route add 10.9.0.0/24 via 10.0.0.2 metric 50 proto 116");
         let mut rig = Rig::with(&format!("{CONFIG}\ndataplane: {{metric: 50}}"), RECEIVE_BUFFER);
         rig.sync(vec![to("10.1.0.0/24", "10.0.0.2")]).await;
