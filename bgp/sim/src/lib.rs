@@ -22,7 +22,8 @@
 //! | `clock`, `random` | the fake clock and its queue; the seed; the hash of what happened |
 //! | `topology`, `settings` | who speaks with whom, by which policies; delays and bounds |
 //! | `network` | connections, packets, partitions |
-//! | `speaker`, `task`, `core` | one speaker; what its peers' tasks do; what its core does |
+//! | `speaker`, `boot` | one speaker; how its process begins |
+//! | `task`, `output`, `core` | what its peers' tasks hear and write; what its core does |
 //! | `world` | one event after the other |
 //! | `script` | faults |
 //! | `oracle`, `check` | the right routes, by rules written a second time; what must hold when |
@@ -32,11 +33,13 @@
 //! [`Rib`]: twill_bgp_proto::rib::Rib
 //! [`Deferral`]: twill_bgp_proto::deferral::Deferral
 
+mod boot;
 mod check;
 mod clock;
 mod core;
 mod network;
 mod oracle;
+mod output;
 mod random;
 mod run;
 mod script;

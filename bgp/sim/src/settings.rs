@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use twill_bgp_proto::types::HoldTime;
 
+use crate::boot::hold_time;
 use crate::clock::Micros;
 use crate::random::{Random, mix};
-use crate::world::hold_time;
 
 /// Drawn from the seed for small worlds; steady for large ones.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,8 @@ pub struct Settings {
     pub(crate) told: usize,
     /// Octets handed to a peer at once.
     pub(crate) chunk: usize,
+    /// Octets that may wait for the slowest peer of a group.
+    pub(crate) log: usize,
     /// Octets that may be on their way on one connection.
     pub(crate) window: usize,
     /// The longest segment; `None`: as written.
@@ -51,6 +53,7 @@ impl Settings {
             news: 1024,
             told: 4096,
             chunk: 32 * 1024,
+            log: 8 * 1024 * 1024,
             window: 256 * 1024,
             segment: None,
             plain: 0,
@@ -72,6 +75,7 @@ impl Settings {
             news: random.one_of(&[1, 4, 1024], 1024),
             told: random.one_of(&[1, 3, 4096], 4096),
             chunk: random.one_of(&[1, 128, 32 * 1024], 32 * 1024),
+            log: random.one_of(&[100, 1000, 8 * 1024 * 1024], 1000),
             window: random.one_of(&[64, 1024, 256 * 1024], 256 * 1024),
             segment: random.one_of(&[None, Some(40), Some(7)], None),
             plain: random.one_of(&[0, 0, 3], 0),

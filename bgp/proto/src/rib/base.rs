@@ -166,6 +166,12 @@ impl Rib {
         self.out.hold_end_of_rib = true;
     }
 
+    /// How many octets of encoded messages may wait for the slowest peer of an update group, from
+    /// the next group on; 8 MB unless told. Who is further behind costs a map of prefixes.
+    pub fn limit_logs(&mut self, octets: usize) {
+        self.out.log_limit = Some(octets);
+    }
+
     /// The deferral is over: End-of-RIB follows what each peer is still to be sent.
     pub fn release_end_of_rib(&mut self) {
         self.out.release_end_of_rib(&mut self.peers);

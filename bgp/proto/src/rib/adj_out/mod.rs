@@ -94,8 +94,7 @@ pub(super) struct Groups {
     pub(super) hold_end_of_rib: bool,
     /// Export policies have changed, and their peers are still in their old groups.
     pub(super) moving: bool,
-    /// For tests that cannot send eight megabytes: replaces the log's limit in new groups.
-    #[cfg(test)]
+    /// Replaces the log's limit in new groups.
     pub(super) log_limit: Option<usize>,
 }
 
@@ -205,7 +204,6 @@ impl Groups {
             self.groups.len() - 1
         });
         let group = Group::new(number, towards);
-        #[cfg(test)]
         let group = Group { log_limit: self.log_limit.unwrap_or(group.log_limit), ..group };
         self.groups[number] = Some(group);
         number
