@@ -69,6 +69,9 @@ impl DynamicPeers {
                     .to_owned(),
             );
         }
+        if self.template.shutdown.is_some() {
+            return Some("a range that is shut down admits nobody; remove it".to_owned());
+        }
         self.peer(first_host(self.prefix)).fault_of(ours)
     }
 }
@@ -114,7 +117,11 @@ mod tests {
             (DynamicPeers { name: String::new(), ..range("192.0.2.0/24") }, "name"),
             (range("224.0.0.0/4"), "not the address of one host"),
             (range("fe80::/10"), "interface"),
-            (range("192.0.2.0/24").template(template.password(Secret::new("x"))), "list the peers"),
+            (
+                range("192.0.2.0/24").template(template.clone().password(Secret::new("x"))),
+                "list the peers",
+            ),
+            (range("192.0.2.0/24").template(template.shutdown("")), "remove it"),
         ];
         for (range, expected) in rows {
             let fault = range.fault(asn()).unwrap();

@@ -59,10 +59,20 @@ pub(crate) enum Command {
     Withdraw(Prefix, oneshot::Sender<bool>),
     Peers(oneshot::Sender<Vec<PeerStatus>>),
     Routes(RouteQuery, oneshot::Sender<Vec<RouteEntry>>),
-    Reset { peer: String, soft: bool, done: oneshot::Sender<bool> },
+    Reset { peer: String, how: Reset, done: oneshot::Sender<bool> },
     SetDynamicPeers(Vec<DynamicPeers>, oneshot::Sender<Vec<String>>),
     RetryNow { peer: Option<String>, done: oneshot::Sender<bool> },
     Subscribe(oneshot::Sender<Subscription>),
+}
+
+/// How a peer is reset.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Reset {
+    /// The session ends, with these words for the peer, which may be none (RFC 9003), and is
+    /// opened anew.
+    Hard(String),
+    /// The session stays: routes are asked for again, and sent again (RFC 2918).
+    Soft,
 }
 
 /// Speaks to a running speaker. Cheap to clone; outlives the speaker, and says [`Stopped`] then.
@@ -129,12 +139,12 @@ impl Handle {
         self.ask(|reply| Command::Routes(query, reply)).await
     }
 
-    /// Bounces a session, or, `soft`, asks the peer for its routes again and sends it ours
-    /// (RFC 2918). A peer that is down for too many prefixes is started again. `false` where no
-    /// peer has this name, or where a soft reset finds no session that can refresh.
-    pub async fn reset(&self, peer: &str, soft: bool) -> Result<bool, Stopped> {
+    /// Bounces a session, or asks the peer for its routes again and sends it ours. A peer that is
+    /// down for too many prefixes is started again. `false` where no peer has this name, where it
+    /// is shut down by its configuration, or where a soft reset finds no session that can refresh.
+    pub async fn reset(&self, peer: &str, how: Reset) -> Result<bool, Stopped> {
         let peer = peer.to_owned();
-        self.ask(|done| Command::Reset { peer, soft, done }).await
+        self.ask(|done| Command::Reset { peer, how, done }).await
     }
 
     /// Dials a peer, or all with `None`, that we would otherwise dial only when the back-off is

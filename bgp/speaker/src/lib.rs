@@ -45,7 +45,7 @@ mod subscription;
 
 pub use dynamic::DynamicPeers;
 pub use error::{SpeakerError, Stopped};
-pub use handle::{Handle, RouteEntry, RouteQuery, RouteSelection};
+pub use handle::{Handle, Reset, RouteEntry, RouteQuery, RouteSelection};
 pub use plan::{Outcome, PeerChange};
 pub use probe::{Lacking, probe};
 pub use reasons::{Ended, Reason};

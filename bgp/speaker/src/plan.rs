@@ -86,12 +86,13 @@ pub(crate) fn difference(old: &PeerConfig, new: &PeerConfig, ours: Asn) -> Diffe
         ("families", old.families != new.families),
         ("localAsn", old.local_asn != new.local_asn),
         ("role", old.role != new.role),
-        ("ownAsFirst", old.own_as_first != new.own_as_first),
-        ("gracefulShutdown", old.graceful_shutdown != new.graceful_shutdown),
+        ("enforceFirstAs", old.own_as_first != new.own_as_first),
+        ("honorGracefulShutdown", old.graceful_shutdown != new.graceful_shutdown),
         ("extendedNextHop", old.extended_next_hop != new.extended_next_hop),
         ("gracefulNotification", old.graceful_notification != new.graceful_notification),
         ("password", old.password != new.password),
         ("nextHops", old.next_hops != new.next_hops),
+        ("shutdown", new.shutdown.is_some() && old.shutdown.is_none()),
     ];
     let live = [
         ("name", old.name != new.name),
@@ -106,6 +107,7 @@ pub(crate) fn difference(old: &PeerConfig, new: &PeerConfig, ours: Asn) -> Diffe
         ("export", old.export != new.export),
         ("maxPrefixes", old.max_prefixes != new.max_prefixes),
         ("awaited", old.awaited != new.awaited),
+        ("shutdown", old.shutdown.is_some() && old.shutdown != new.shutdown),
     ];
     let named = |keys: &[(&'static str, bool)]| {
         keys.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect()
@@ -190,9 +192,9 @@ mod tests {
     fn each_key_bounces_or_not() {
         let a = || peer("a", "192.0.2.1");
         let everything = Policy::accept_all();
-        let limit = MaxPrefixes { limit: 1, restart_after: None };
+        let limit = MaxPrefixes { limit: 1, warn_at: None, restart_after: None };
         let second = Duration::from_secs(1);
-        let rows: [(PeerConfig, Outcome); 24] = [
+        let rows: [(PeerConfig, Outcome); 25] = [
             (a(), Outcome::Unchanged),
             (peer("b", "192.0.2.1"), Outcome::Updated(vec!["name"])),
             (a().port(1179), Outcome::Updated(vec!["port"])),
@@ -218,14 +220,24 @@ mod tests {
             (a().next_hop("192.0.2.8".parse().unwrap()), Outcome::Bounced(vec!["nextHops"])),
             (a().connect_retry_max(second), Outcome::Updated(vec!["connectRetryMax"])),
             (a().send_hold_time(second), Outcome::Updated(vec!["sendHoldTime"])),
-            (a().any_as_first(), Outcome::Bounced(vec!["ownAsFirst"])),
-            (a().ignore_graceful_shutdown(), Outcome::Bounced(vec!["gracefulShutdown"])),
+            (a().any_as_first(), Outcome::Bounced(vec!["enforceFirstAs"])),
+            (a().ignore_graceful_shutdown(), Outcome::Bounced(vec!["honorGracefulShutdown"])),
             (a().extended_next_hop(), Outcome::Bounced(vec!["extendedNextHop"])),
             (a().graceful_notification(), Outcome::Bounced(vec!["gracefulNotification"])),
+            (a().shutdown(""), Outcome::Bounced(vec!["shutdown"])),
             (a().endpoints(vec![endpoint("192.0.2.1")]), Outcome::Updated(vec!["endpoints"])),
         ];
         for (new, expected) in rows {
             assert_eq!(difference(&a(), &new, asn()).outcome(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_down_has_nothing_to_bounce() {
+        let down = || peer("a", "192.0.2.1").shutdown("disk swap");
+        for new in [peer("a", "192.0.2.1"), down().shutdown("other words")] {
+            let outcome = difference(&down(), &new, asn()).outcome();
+            assert_eq!(outcome, Outcome::Updated(vec!["shutdown"]));
         }
     }
 

@@ -150,6 +150,8 @@ pub struct Endpoint {
 pub struct MaxPrefixes {
     /// Over this, the session ends with Cease, Maximum Number of Prefixes Reached (RFC 4486).
     pub limit: u32,
+    /// From this on it is told that the limit is near; `None`: not before the end.
+    pub warn_at: Option<u32>,
     /// How long to stay down after that; `None`: until reset.
     pub restart_after: Option<Duration>,
 }
@@ -220,6 +222,9 @@ pub struct PeerConfig {
     /// Whether we offer that a NOTIFICATION or the hold timer does not end forwarding (RFC 8538).
     /// Off, as in `docs/decisions/0023`: a peer that falls silent loses its routes at hold time.
     pub graceful_notification: bool,
+    /// Down for as long as this stands here, with the operator's words for the peer, which may be
+    /// empty (RFC 9003).
+    pub shutdown: Option<String>,
 }
 
 impl PeerConfig {
@@ -253,6 +258,7 @@ impl PeerConfig {
             graceful_shutdown: true,
             extended_next_hop: false,
             graceful_notification: false,
+            shutdown: None,
         }
     }
 
@@ -437,6 +443,13 @@ impl PeerConfig {
     pub fn ttl_towards(&self, address: IpAddr) -> Ttl {
         let endpoint = self.endpoints.iter().find(|endpoint| endpoint.address == address);
         endpoint.map_or(self.ttl, |endpoint| endpoint.ttl)
+    }
+
+    /// Administratively down, with the operator's words for the peer (RFC 9003).
+    #[must_use]
+    pub fn shutdown(mut self, words: impl Into<String>) -> PeerConfig {
+        self.shutdown = Some(words.into());
+        self
     }
 
     /// What makes it impossible for a speaker of the AS `ours`, in words.

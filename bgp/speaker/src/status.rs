@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use twill_bgp_proto::session::{Negotiated, State};
-use twill_bgp_proto::types::{Families, Prefix};
+use twill_bgp_proto::types::{Families, Family, Prefix};
 
 use crate::reasons::Reason;
 use crate::settings::PeerConfig;
@@ -69,6 +69,18 @@ pub enum Notice {
         prefix: Prefix,
         /// The rule.
         rule: Arc<str>,
+    },
+    /// A peer has sent so many prefixes of a family that its limit is near. Told again once they
+    /// have been fewer.
+    NearLimit {
+        /// Which.
+        peer: String,
+        /// Of which family.
+        family: Family,
+        /// So many.
+        received: u32,
+        /// More than this end the session.
+        limit: u32,
     },
     /// A fault in an UPDATE was mended (RFC 7606).
     Fault {

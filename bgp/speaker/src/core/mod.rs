@@ -279,8 +279,8 @@ impl Core {
             Command::Routes(query, reply) => {
                 let _ = reply.send(self.routes(&query));
             }
-            Command::Reset { peer, soft, done } => {
-                let _ = done.send(self.reset(&peer, soft).await);
+            Command::Reset { peer, how, done } => {
+                let _ = done.send(self.reset(&peer, how).await);
             }
             Command::SetDynamicPeers(ranges, reply) => {
                 let _ = reply.send(self.set_dynamic_peers(ranges).await);

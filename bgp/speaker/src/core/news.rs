@@ -57,6 +57,7 @@ impl Core {
         let negotiated = up.negotiated.clone();
         let config = peer.config.clone();
         peer.over_limit = None;
+        peer.near_limit = Families::NONE;
         peer.bounced = None;
         peer.tried = false;
         peer.live = Some(Live {

@@ -17,13 +17,15 @@ use twill_bgp_proto::wire::Cease;
 
 use super::Core;
 use super::restraint::Restraint;
+use crate::handle::Reset;
 use crate::interface;
 use crate::listener::{Doors, WAITING};
 use crate::peer::{self, Control, Counters, PeerId, Spec};
 use crate::plan::{Difference, Outcome, PeerChange, plan};
 use crate::reasons::{Ended, Reasons};
-use crate::settings::PeerConfig;
+use crate::settings::{MaxPrefixes, PeerConfig};
 use crate::socket::SocketError;
+use crate::status::Notice;
 
 /// Orders that a peer's task may have waiting. It takes them at once, whatever else it does.
 const ORDERS: usize = 8;
@@ -43,6 +45,8 @@ pub(super) struct Peer {
     pub(super) reasons: Reasons,
     /// It was told to go down for too many prefixes, with this reason.
     pub(super) over_limit: Option<String>,
+    /// Families of which its limit is near, as was told.
+    pub(super) near_limit: Families,
     /// Its session was told to end for a new configuration, with this reason.
     pub(super) bounced: Option<String>,
     /// Nobody listed it: it goes with its session.
@@ -165,7 +169,7 @@ impl Core {
             .peers
             .iter()
             .flatten()
-            .filter(|peer| peer.config.awaited && !peer.dynamic)
+            .filter(|peer| peer.config.awaited && peer.config.shutdown.is_none() && !peer.dynamic)
             .map(|peer| peer.config.address)
             .collect();
         self.deferral.expect(awaited, Instant::now());
@@ -202,6 +206,7 @@ impl Core {
             flaps: 0,
             reasons: Reasons::default(),
             over_limit: None,
+            near_limit: Families::NONE,
             bounced: None,
             dynamic: false,
             tried: false,
@@ -282,8 +287,11 @@ impl Core {
         let live = peer.live.is_some();
         let bounce = !difference.bounce.is_empty();
         if live && bounce {
-            let keys = difference.bounce.join(", ");
-            peer.bounced = Some(format!("configuration changed: {keys}"));
+            peer.bounced = Some(match config.shutdown.as_deref() {
+                Some("") => "shut down by its configuration".to_owned(),
+                Some(words) => format!("shut down by its configuration: {words}"),
+                None => format!("configuration changed: {}", difference.bounce.join(", ")),
+            });
         }
         let control = Control::Configure { config: config.clone(), session, bounce };
         self.tell(key, control).await;
@@ -380,11 +388,10 @@ impl Core {
         if peer.live.is_none() || peer.over_limit.is_some() {
             return;
         }
-        let Some((family, count)) = Family::ALL
-            .into_iter()
-            .map(|family| (family, self.rib.counters(key, family).received))
-            .find(|&(_, count)| count > maximum.limit)
+        let counts = Family::ALL.map(|family| (family, self.rib.counters(key, family).received));
+        let Some((family, count)) = counts.into_iter().find(|(_, count)| *count > maximum.limit)
         else {
+            self.warn_of_limit(key, maximum, counts);
             return;
         };
         let reason = match maximum.restart_after {
@@ -405,6 +412,23 @@ impl Core {
         self.tell(key, Control::TooManyPrefixes { restart_after }).await;
     }
 
+    /// Tells, once for each time, that a limit is near.
+    fn warn_of_limit(&mut self, key: PeerKey, maximum: MaxPrefixes, counts: [(Family, u32); 2]) {
+        let Some(warn_at) = maximum.warn_at else { return };
+        let limit = maximum.limit;
+        for (family, received) in counts {
+            let Some(peer) = self.peer_of_mut(key) else { return };
+            if received < warn_at {
+                peer.near_limit = peer.near_limit.without(family);
+            } else if !peer.near_limit.contains(family) {
+                peer.near_limit = peer.near_limit.with(family);
+                let peer = peer.config.name.clone();
+                tracing::warn!(peer, %family, received, limit, "the limit on prefixes is near");
+                self.notice(Notice::NearLimit { peer, family, received, limit });
+            }
+        }
+    }
+
     /// See [`crate::Handle::retry_now`].
     pub(super) async fn retry_now(&mut self, name: Option<&str>) -> bool {
         let wanted = |peer: &&Peer| name.is_none_or(|name| peer.config.name == name);
@@ -417,11 +441,14 @@ impl Core {
     }
 
     /// See [`crate::Handle::reset`].
-    pub(super) async fn reset(&mut self, name: &str, soft: bool) -> bool {
+    pub(super) async fn reset(&mut self, name: &str, how: Reset) -> bool {
         let Some(peer) = self.peer_named(name) else { return false };
+        if peer.config.shutdown.is_some() {
+            return false;
+        }
         let key = peer.id.key;
-        if !soft {
-            self.tell(key, Control::Reset).await;
+        if let Reset::Hard(words) = how {
+            self.tell(key, Control::Reset(words)).await;
             return true;
         }
         let Some(live) = &peer.live else { return false };

@@ -24,8 +24,8 @@ pub(crate) struct PeerId {
 pub(crate) enum Control {
     /// Another configuration; `bounce` where a live session does not survive it.
     Configure { config: Arc<PeerConfig>, session: Box<SessionConfig>, bounce: bool },
-    /// Bounces, or starts again what was stopped.
-    Reset,
+    /// Bounces with these words for the peer, or starts again what was stopped.
+    Reset(String),
     /// Dials at once, where it would only wait.
     DialNow,
     /// Asks the peer for its routes again (RFC 2918).

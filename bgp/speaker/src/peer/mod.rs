@@ -86,7 +86,9 @@ pub(crate) async fn run(spec: Spec) {
         received: Instant::now(),
         routes_before: false,
     };
-    task.handle(Event::Start);
+    if task.config.shutdown.is_none() {
+        task.handle(Event::Start);
+    }
     // A core that is gone needs no more of us: dropping the task closes its connections.
     let _ = task.run().await;
     task.finish().await;
@@ -280,11 +282,11 @@ impl Task {
             Control::Configure { config, session, bounce } => {
                 self.configure(config, session, bounce);
             }
-            Control::Reset if self.over_limit => self.start(),
+            Control::Reset(_) if self.over_limit => self.start(),
             // Not to be dialled again at once: the new connection would overtake our last words,
             // and a peer that helps restarts would take it for one.
-            Control::Reset => {
-                self.handle(Event::Reset(Cease::AdministrativeReset(String::new())));
+            Control::Reset(words) => {
+                self.handle(Event::Reset(Cease::AdministrativeReset(words)));
             }
             Control::DialNow => self.handle(Event::DialNow),
             Control::AskAgain(families) => self.ask_again(families),
@@ -323,7 +325,17 @@ impl Task {
             }
         }
         let limit_changed = config.max_prefixes != self.config.max_prefixes;
+        let was_shut = self.config.shutdown.is_some();
         self.config = config;
+        if let Some(words) = self.config.shutdown.clone() {
+            if !was_shut {
+                self.over_limit = false;
+                self.restart_at = None;
+                self.handle(Event::Stop(Cease::AdministrativeShutdown(words)));
+            }
+            self.handle(Event::Configure(session));
+            return;
+        }
         let bounced_by_itself = self.session.config().bounces(&session).is_some();
         self.handle(Event::Configure(session));
         if bounce && !bounced_by_itself && !self.over_limit {
@@ -331,12 +343,12 @@ impl Task {
             self.handle(Event::Reset(Cease::OtherConfigurationChange));
             self.handle(Event::Start);
         }
-        if self.over_limit && limit_changed {
+        if was_shut || (self.over_limit && limit_changed) {
             self.start();
         }
     }
 
-    /// Starts what was stopped for too many prefixes.
+    /// Starts what was stopped for too many prefixes, or shut down.
     fn start(&mut self) {
         self.over_limit = false;
         self.restart_at = None;

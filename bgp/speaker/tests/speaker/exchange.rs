@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::{address6, asn, connect, named, next_hop, node, prefix};
 use twill_bgp::proto::session::State;
-use twill_bgp::{Readiness, RouteQuery, RouteSelection};
+use twill_bgp::{Readiness, Reset, RouteQuery, RouteSelection};
 
 #[tokio::test]
 async fn both_families_travel_in_one_internal_session() {
@@ -83,25 +83,28 @@ async fn a_soft_reset_asks_for_the_routes_again() {
     b.table().await.holds(&["10.244.1.0/24"]).await;
     let all = |status: &twill_bgp::PeerStatus| status.end_of_rib == crate::common::BOTH;
     let before = b.shows("node-1", "End-of-RIB of both families", all).await.messages_in;
-    assert!(b.handle.reset("node-1", true).await.unwrap());
+    assert!(b.handle.reset("node-1", Reset::Soft).await.unwrap());
     b.shows("node-1", "the routes again", |now| now.messages_in[1] > before[1]).await;
     // For each family a request, and a pair of brackets around what b sends again itself.
     let told = |status: &twill_bgp::PeerStatus| status.messages_in[4] == 6;
     let asked = a.shows("node-2", "two requests and two pairs of brackets", told).await;
     assert_eq!(asked.flaps, 0);
-    assert!(!b.handle.reset("nobody", true).await.unwrap());
-    assert!(!b.handle.reset("nobody", false).await.unwrap());
+    assert!(!b.handle.reset("nobody", Reset::Soft).await.unwrap());
+    assert!(!b.handle.reset("nobody", Reset::Hard(String::new())).await.unwrap());
 }
 
 #[tokio::test]
 async fn a_hard_reset_bounces_and_comes_back() {
     let (a, b) = (node(1, 64512).await, node(2, 64512).await);
     connect(&a, &b).await;
-    assert!(b.handle.reset("node-1", false).await.unwrap());
+    assert!(b.handle.reset("node-1", Reset::Hard("rack move".to_owned())).await.unwrap());
     let back =
         |status: &twill_bgp::PeerStatus| status.flaps == 1 && status.state == State::Established;
     a.shows("node-2", "the reason", |status| {
-        status.last_error.as_ref().is_some_and(|(_, why)| why.contains("Administrative Reset"))
+        status
+            .last_error
+            .as_ref()
+            .is_some_and(|(_, why)| why.contains("Administrative Reset: \"rack move\""))
     })
     .await;
     a.shows("node-2", "a new session", back).await;
@@ -119,7 +122,7 @@ async fn a_hard_reset_lets_the_peer_hear_why_before_it_dials_again() {
     a.reaches("node-2", State::Established).await;
     b.reaches("node-1", State::Established).await;
 
-    assert!(a.handle.reset("node-2", false).await.unwrap());
+    assert!(a.handle.reset("node-2", Reset::Hard(String::new())).await.unwrap());
     a.reaches("node-2", State::Idle).await;
     b.shows("node-1", "our words", |status| {
         status.last_error.as_ref().is_some_and(|(_, error)| error.contains("Administrative Reset"))

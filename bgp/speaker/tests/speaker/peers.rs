@@ -9,7 +9,7 @@ use twill_bgp::proto::rib::policy::{Match, Policy, PrefixRange, PrefixSet, Rule,
 use twill_bgp::proto::session::State;
 use twill_bgp::proto::types::HoldTime;
 use twill_bgp::{
-    Ended, Endpoint, MaxPrefixes, Notice, Outcome, RouteQuery, RouteSelection, Secret, Ttl,
+    Ended, Endpoint, MaxPrefixes, Notice, Outcome, Reset, RouteQuery, RouteSelection, Secret, Ttl,
 };
 
 fn outcomes(changes: &[twill_bgp::PeerChange]) -> Vec<(&str, &Outcome)> {
@@ -47,8 +47,11 @@ async fn peers_come_and_go_without_touching_the_others() {
 async fn a_live_change_bounces_only_what_it_must() {
     let (a, b) = (node(1, 64512).await, node(2, 64512).await);
     connect(&a, &b).await;
-    let live =
-        a.peer(&b).ttl(Ttl::Gtsm(1)).max_prefixes(MaxPrefixes { limit: 10, restart_after: None });
+    let live = a.peer(&b).ttl(Ttl::Gtsm(1)).max_prefixes(MaxPrefixes {
+        limit: 10,
+        warn_at: None,
+        restart_after: None,
+    });
     let renamed = twill_bgp::PeerConfig { name: "tor".to_owned(), ..live.clone() };
     let changes = a.handle.set_peers(vec![renamed.clone()]).await.unwrap();
     assert_eq!(
@@ -144,7 +147,7 @@ async fn policy_changes_without_a_bounce() {
 async fn too_many_prefixes_end_the_session_until_it_is_reset() {
     let (a, b) = (node(1, 64512).await, node(2, 64512).await);
     a.handle.set_peers(vec![a.peer(&b)]).await.unwrap();
-    let limit = MaxPrefixes { limit: 2, restart_after: None };
+    let limit = MaxPrefixes { limit: 2, warn_at: None, restart_after: None };
     b.handle.set_peers(vec![b.peer(&a).max_prefixes(limit)]).await.unwrap();
     b.reaches("node-1", State::Established).await;
     for index in 1..=3 {
@@ -169,7 +172,7 @@ async fn too_many_prefixes_end_the_session_until_it_is_reset() {
     assert!(why.contains("Maximum Number of Prefixes Reached"), "{why}");
     assert_eq!(b.status("node-1").await.state, State::Idle);
     assert!(a.handle.withdraw(prefix("10.244.3.0/24")).await.unwrap());
-    assert!(b.handle.reset("node-1", false).await.unwrap());
+    assert!(b.handle.reset("node-1", Reset::Hard(String::new())).await.unwrap());
     b.reaches("node-1", State::Established).await;
     b.table().await.holds(&["10.244.1.0/24", "10.244.2.0/24"]).await;
 }
@@ -180,7 +183,7 @@ async fn after_too_many_prefixes_a_higher_limit_or_the_time_brings_it_back() {
     a.announce("10.244.1.0/24").await;
     a.announce("10.244.2.0/24").await;
     a.handle.set_peers(vec![a.peer(&b)]).await.unwrap();
-    let limit = |limit, restart_after| MaxPrefixes { limit, restart_after };
+    let limit = |limit, restart_after| MaxPrefixes { limit, warn_at: None, restart_after };
     let again = Some(Duration::from_millis(300));
     b.handle.set_peers(vec![b.peer(&a).max_prefixes(limit(1, again))]).await.unwrap();
     b.shows("node-1", "a second try", |status| status.flaps == 2).await;
@@ -188,6 +191,67 @@ async fn after_too_many_prefixes_a_higher_limit_or_the_time_brings_it_back() {
     b.shows("node-1", "a third try", |status| status.flaps == 3).await;
     b.handle.set_peers(vec![b.peer(&a).max_prefixes(limit(2, None))]).await.unwrap();
     b.table().await.holds(&["10.244.1.0/24", "10.244.2.0/24"]).await;
+}
+
+/// Told once when the warning level is reached, and again after there have been fewer.
+#[tokio::test]
+async fn a_limit_that_is_near_is_told() {
+    let (a, b) = (node(1, 64512).await, node(2, 64512).await);
+    a.handle.set_peers(vec![a.peer(&b)]).await.unwrap();
+    let limit = MaxPrefixes { limit: 5, warn_at: Some(2), restart_after: None };
+    let mut notices = b.handle.notices();
+    b.handle.set_peers(vec![b.peer(&a).max_prefixes(limit)]).await.unwrap();
+    b.reaches("node-1", State::Established).await;
+    let mut table = b.table().await;
+    let pods = ["10.244.1.0/24", "10.244.2.0/24", "10.244.3.0/24"];
+    for held in [&pods[..1], &pods[..2], &pods, &pods[..1], &pods[..2]] {
+        let announced = table.best.keys().map(ToString::to_string).collect::<Vec<_>>();
+        for pod in pods {
+            match (announced.iter().any(|known| known == pod), held.contains(&pod)) {
+                (false, true) => a.announce(pod).await,
+                (true, false) => assert!(a.handle.withdraw(prefix(pod)).await.unwrap()),
+                _ => {}
+            }
+        }
+        table.holds(held).await;
+    }
+    let mut told = Vec::new();
+    while let Ok(notice) = notices.try_recv() {
+        if let Notice::NearLimit { peer, family, received, limit } = notice {
+            told.push(format!("{peer} {family} {received} of {limit}"));
+        }
+    }
+    assert_eq!(told, ["node-1 ipv4 2 of 5"; 2]);
+    assert_eq!(b.status("node-1").await.flaps, 0);
+}
+
+/// A peer that is shut down says why to the other side, stays down whatever dials, and is back
+/// once the key is gone.
+#[tokio::test]
+async fn a_peer_that_is_shut_down_stays_down_and_says_why() {
+    let (a, b) = (node(1, 64512).await, node(2, 64512).await);
+    connect(&a, &b).await;
+    let changes = a.handle.set_peers(vec![a.peer(&b).shutdown("new disks, back at 5")]).await;
+    assert_eq!(outcomes(&changes.unwrap()), [("node-2", &Outcome::Bounced(vec!["shutdown"]))]);
+    let words = "new disks, back at 5";
+    let down = a.shows("node-2", "the end", |status| status.flaps == 1).await;
+    assert!(down.last_error.unwrap().1.contains(words));
+    let on_b = b.shows("node-1", "the end", |status| status.flaps == 1).await;
+    let (_, why) = on_b.last_error.unwrap();
+    assert!(why.contains("Administrative Shutdown") && why.contains(words), "{why}");
+
+    b.shows("node-1", "refused attempts", |status| {
+        status.last_error.as_ref().is_some_and(|(_, why)| !why.contains("Shutdown"))
+    })
+    .await;
+    assert!(!a.handle.reset("node-2", Reset::Hard(String::new())).await.unwrap());
+    a.handle.retry_now(None).await.unwrap();
+    let slower = a.peer(&b).hold_time(HoldTime::from_secs(30).unwrap());
+    a.handle.set_peers(vec![slower.shutdown("")]).await.unwrap();
+    assert_eq!(a.status("node-2").await.state, State::Idle);
+
+    a.handle.set_peers(vec![a.peer(&b)]).await.unwrap();
+    a.reaches("node-2", State::Established).await;
 }
 
 #[tokio::test]
@@ -263,7 +327,7 @@ async fn a_peer_of_several_addresses_is_met_at_any_of_them() {
     // It is passive here now, and is called from the second address.
     a.handle.set_peers(vec![known_as_99(true).passive()]).await.unwrap();
     b.handle.set_peers(vec![b.peer(&a)]).await.unwrap();
-    b.handle.reset("node-1", false).await.unwrap();
+    b.handle.reset("node-1", Reset::Hard(String::new())).await.unwrap();
     let up = a
         .shows("node-2", "the session from the second address", |status| {
             status.flaps == 1 && status.state == State::Established
