@@ -12,7 +12,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use twill_bgp::proto::types::Prefix;
 use twill_bgp::{
-    Announcement, BestChange, Handle, Notice, PeerStatus, RouteEntry, RouteQuery, Stopped,
+    Announcement, BestChange, Handle, Notice, PeerStatus, Reset, RouteEntry, RouteQuery, Stopped,
 };
 
 use crate::control::{Answer, Speaker};
@@ -94,8 +94,8 @@ impl Speaker for Current {
         .boxed()
     }
 
-    fn reset(&self, peer: Arc<str>, soft: bool) -> Answer<'_, bool> {
-        async move { self.handle()?.reset(&peer, soft).await }.boxed()
+    fn reset(&self, peer: Arc<str>, how: Reset) -> Answer<'_, bool> {
+        async move { self.handle()?.reset(&peer, how).await }.boxed()
     }
 
     fn changes(&self) -> Answer<'_, BoxStream<'static, Vec<BestChange>>> {

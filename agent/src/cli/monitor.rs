@@ -70,6 +70,12 @@ fn words(event: &EventKind) -> (char, Paint, &'static str, String) {
         EventKind::Refused { peer, prefix, rule } => {
             ('✗', Paint::Bad, "refused", format!("{prefix} from {peer}: {rule}"))
         }
+        EventKind::NearLimit { peer, family, received, limit } => (
+            '!',
+            Paint::Doubtful,
+            "limit",
+            format!("{peer} has sent {received} of at most {limit} {family} prefixes"),
+        ),
         EventKind::Fault { peer, what } => {
             ('!', Paint::Doubtful, "fault", format!("in an UPDATE from {peer}: {what}"))
         }

@@ -97,7 +97,12 @@ pub(super) fn list(peers: &[Peer], screen: &Screen) -> String {
             peer.families.join(",").into(),
             state(peer.state),
             human::optional(peer.uptime_seconds.map(human::duration)).into(),
-            peer.prefixes_received.into(),
+            match peer.near_limit {
+                Some(limit) => {
+                    painted(&format!("{}/{limit}", peer.prefixes_received), Paint::Doubtful)
+                }
+                None => peer.prefixes_received.into(),
+            },
             counted(peer.prefixes_rejected),
             counted(peer.prefixes_stale),
             peer.prefixes_advertised.into(),
@@ -174,16 +179,34 @@ impl Sheet<'_> {
 
 fn connection(sheet: &mut Sheet<'_>, detail: &PeerDetail) {
     sheet.title("Session");
-    let who = if detail.passive { "it dials, we wait" } else { "we dial, and accept as well" };
+    let who = if detail.dynamic {
+        "it dialled and is a peer for as long as its session"
+    } else if detail.passive {
+        "it dials, we wait"
+    } else {
+        "we dial, and accept as well"
+    };
     sheet.line("connecting", &format!("port {}, {who}", detail.port));
     if detail.addresses.len() > 1 {
         let addresses: Vec<String> = detail.addresses.iter().map(ToString::to_string).collect();
         sheet.line("known at", &addresses.join(", "));
     }
+    if let Some(asn) = detail.local_asn {
+        sheet.line("our AS", &format!("{asn} towards it"));
+    }
+    if let Some(role) = &detail.role {
+        sheet.line("our role", role);
+    }
     let password = if detail.password { "TCP MD5" } else { "no password" };
     sheet.line("guard", &format!("{}; {password}", detail.ttl));
     if let Some(limit) = detail.max_prefixes {
-        sheet.line("limit", &format!("{limit} prefixes, each family"));
+        let warning = detail.max_prefixes_warning.map(|at| format!("; told from {at} on"));
+        let restart = match detail.max_prefixes_restart_seconds {
+            Some(seconds) => format!("tried again {} after more", human::duration(seconds)),
+            None => "down after more until it is reset".to_owned(),
+        };
+        let warning = warning.unwrap_or_default();
+        sheet.line("limit", &format!("{limit} prefixes, each family{warning}; {restart}"));
     }
     if let (Some(local), Some(remote)) = (detail.local, detail.remote) {
         sheet.line("connection", &format!("{local} to {remote}"));

@@ -167,6 +167,8 @@ fn how_each_command_ends() {
             ("reset node-b", Exit::Yes),
             ("reset node-b --soft", Exit::Yes),
             ("reset node-c --soft", Exit::No),
+            ("reset node-b --message rack-move,50%&soft=true", Exit::Yes),
+            ("reset node-b --soft --message x", Exit::Usage),
             ("reset nobody", Exit::No),
             ("doctor", Exit::Usage),
         ] {
@@ -174,8 +176,14 @@ fn how_each_command_ends() {
         }
         assert_eq!(
             *rig.speaker.resets.lock().unwrap(),
-            [("node-b".into(), false), ("node-b".into(), true), ("node-c".into(), true)]
+            [
+                ("node-b".into(), false),
+                ("node-b".into(), true),
+                ("node-c".into(), true),
+                ("node-b".into(), false)
+            ]
         );
+        assert_eq!(*rig.speaker.words.lock().unwrap(), ["", "rack-move,50%&soft=true"]);
         *rig.speaker.peers.lock().unwrap() =
             vec![testing::established("node-b"), testing::established("tor")];
         assert_eq!(twill(&rig.socket, "status"), Exit::Yes);

@@ -1,7 +1,7 @@
 //! Values held against each other: names and addresses that are unique, pod CIDRs that are
 //! disjoint, a next hop for every prefix; then the snapshot.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -9,9 +9,11 @@ use twill_bgp::proto::rib::Claims;
 use twill_bgp::proto::types::{Asn, Prefix, RouterId};
 
 use super::mesh::{Listed, MeshEntry, NodeEntry};
+use super::peer::PeerEntry;
 use super::read::{Field, Sited};
 use super::{SitedPrefix, SitedRouterId, values};
-use crate::source::{Cni, Dataplane, MeshMode, NodeView, OutsidePeer, Snapshot};
+use crate::source::peer::PeerRange;
+use crate::source::{Cni, Dataplane, MeshMode, NodeView, Snapshot};
 
 /// All sections, each checked by itself.
 pub(super) struct Whole<'a> {
@@ -23,7 +25,7 @@ pub(super) struct Whole<'a> {
     pub(super) listen_port: u16,
     pub(super) mesh: MeshEntry<'a>,
     /// Those that could be read, each with its entry.
-    pub(super) peers: Vec<Sited<'a, OutsidePeer>>,
+    pub(super) peers: Vec<Sited<'a, PeerEntry>>,
     /// Names that policies match on.
     pub(super) mentioned: Vec<Sited<'a, String>>,
     pub(super) announce: Vec<SitedPrefix<'a>>,
@@ -50,6 +52,16 @@ pub(super) fn check(mut whole: Whole<'_>) -> Option<Snapshot> {
     check_families(&nodes);
     let router_id = router_id(&whole.name, whole.router_id.as_ref(), &nodes);
 
+    let (mut peers, mut ranges) = (BTreeMap::new(), BTreeMap::new());
+    for PeerEntry { peer, range } in whole.peers.into_iter().map(|entry| entry.value) {
+        let name = peer.name.clone();
+        match range {
+            None => drop(peers.insert(name, peer)),
+            Some((prefix, limit)) => {
+                drop(ranges.insert(name, PeerRange { prefix, limit, template: peer }));
+            }
+        }
+    }
     let mut views = nodes.into_iter().map(|node| view(node, whole.asn));
     let node = views.next()?;
     Some(Snapshot {
@@ -58,7 +70,8 @@ pub(super) fn check(mut whole: Whole<'_>) -> Option<Snapshot> {
         listen_port: whole.listen_port,
         nodes: views.map(|node| (node.name.clone(), node)).collect(),
         mesh: whole.mesh.settings,
-        peers: whole.peers.into_iter().map(|peer| (peer.value.name.clone(), peer.value)).collect(),
+        peers,
+        ranges,
         announce: whole.announce.into_iter().map(|prefix| prefix.value).collect(),
         dataplane: whole.dataplane,
         cni: whole.cni,
@@ -110,9 +123,9 @@ fn merge<'a, T: PartialEq>(own: &mut Option<Listed<'a, T>>, listed: Option<Liste
     }
 }
 
-fn unique_names(nodes: &[NodeEntry<'_>], peers: &[Sited<'_, OutsidePeer>]) {
+fn unique_names(nodes: &[NodeEntry<'_>], peers: &[Sited<'_, PeerEntry>]) {
     let nodes = nodes.iter().map(|node| (node.name.as_str(), &node.whole));
-    let peers = peers.iter().map(|peer| (peer.value.name.as_str(), &peer.field));
+    let peers = peers.iter().map(|peer| (peer.value.peer.name.as_str(), &peer.field));
     let mut seen: HashMap<&str, &Field<'_>> = HashMap::new();
     for (name, field) in nodes.chain(peers) {
         if let Some(first) = seen.get(name) {
@@ -130,13 +143,14 @@ fn unique_names(nodes: &[NodeEntry<'_>], peers: &[Sited<'_, OutsidePeer>]) {
     }
 }
 
-fn unique_addresses(nodes: &[NodeEntry<'_>], peers: &[Sited<'_, OutsidePeer>]) {
+fn unique_addresses(nodes: &[NodeEntry<'_>], peers: &[Sited<'_, PeerEntry>]) {
     let nodes = nodes.iter().flat_map(|node| {
         let listed = node.addresses.iter().flat_map(|listed| &listed.value);
         listed.map(|address| (address.value, node.name.as_str(), &address.field))
     });
+    let listed = peers.iter().filter(|peer| peer.value.range.is_none());
     let peers =
-        peers.iter().map(|peer| (peer.value.address, peer.value.name.as_str(), &peer.field));
+        listed.map(|peer| (peer.value.peer.address, peer.value.peer.name.as_str(), &peer.field));
     let mut seen: HashMap<IpAddr, (&str, u32)> = HashMap::new();
     for (address, name, field) in nodes.chain(peers) {
         if let Some((owner, line)) = seen.get(&address) {
@@ -215,14 +229,31 @@ fn check_node(node: &NodeEntry<'_>, claims: &Claims) {
     }
 }
 
-fn check_peers(peers: &[Sited<'_, OutsidePeer>], claims: &Claims) {
-    for peer in peers {
-        if let Some(owner) = claims.overlapping(Prefix::host(peer.value.address)) {
-            peer.field.wrong(format!(
-                "its address {} lies within {owner}: peers live outside of pod CIDRs",
-                peer.value.address
+fn check_peers(peers: &[Sited<'_, PeerEntry>], claims: &Claims) {
+    let mut ranges: Vec<(Prefix, &str, u32)> = Vec::new();
+    for Sited { value: PeerEntry { peer, range }, field } in peers {
+        let prefix = range.map_or(Prefix::host(peer.address), |(prefix, _)| prefix);
+        if let Some(owner) = claims.overlapping(prefix) {
+            field.wrong(match range {
+                None => format!(
+                    "its address {} lies within {owner}: peers live outside of pod CIDRs",
+                    peer.address
+                ),
+                Some(_) => {
+                    format!("{prefix} overlaps {owner}: pods could make themselves routers")
+                }
+            });
+        }
+        if range.is_none() {
+            continue;
+        }
+        if let Some((other, name, line)) = ranges.iter().find(|(other, ..)| other.overlaps(prefix))
+        {
+            field.wrong(format!(
+                "{prefix} overlaps {other} of {name} (line {line}): who dials must belong to one"
             ));
         }
+        ranges.push((prefix, &peer.name, field.line()));
     }
 }
 
@@ -230,11 +261,11 @@ fn check_peers(peers: &[Sited<'_, OutsidePeer>], claims: &Claims) {
 fn check_mentioned(
     mentioned: &[Sited<'_, String>],
     nodes: &[NodeEntry<'_>],
-    peers: &[Sited<'_, OutsidePeer>],
+    peers: &[Sited<'_, PeerEntry>],
 ) {
     let nodes = nodes.iter().skip(1).map(|node| node.name.as_str());
     let known: HashSet<&str> =
-        nodes.chain(peers.iter().map(|peer| peer.value.name.as_str())).collect();
+        nodes.chain(peers.iter().map(|peer| peer.value.peer.name.as_str())).collect();
     for Sited { value: name, field } in mentioned {
         if !known.contains(name.as_str()) {
             field.wrong(format!("no other node and no peer is called {name}"));

@@ -20,6 +20,7 @@ mod problem;
 mod read;
 pub mod resource;
 mod secret;
+mod session;
 #[cfg(test)]
 mod tests;
 mod tree;

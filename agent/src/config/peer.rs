@@ -4,12 +4,26 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use twill_bgp::Ttl;
-use twill_bgp::proto::types::{Asn, Families, Family, HoldTime};
+use twill_bgp::proto::types::{Asn, Families, Family, HoldTime, Prefix};
 
 use super::read::{Field, Section, Sited};
-use super::{DEFAULT_PORT, Environment, asn, or, policy, port, secret, values};
+use super::{DEFAULT_PORT, Environment, asn, or, policy, port, secret, session, values};
 use crate::source::OutsidePeer;
 use crate::source::policy::{ExportRules, ImportRules, PolicyRule, RuleAction};
+
+/// Peers that a range admits, unless it says otherwise.
+const DEFAULT_LIMIT: u32 = 100;
+/// What only a peer that is listed has: who comes from a prefix is never dialled.
+const NOT_OF_A_RANGE: [&str; 7] =
+    ["port", "passive", "password", "localAddress", "connectRetry", "connectRetryMax", "shutdown"];
+
+/// An entry of `peers`: one router, or where routers may come from that nobody lists.
+#[derive(Debug)]
+pub(super) struct PeerEntry {
+    pub(super) peer: OutsidePeer,
+    /// Of a range: where they may come from, and how many.
+    pub(super) range: Option<(Prefix, u32)>,
+}
 
 /// `own`: our AS, where it could be read.
 /// `mentioned`: gathers the names that its rules match on.
@@ -19,7 +33,7 @@ pub(super) fn read<'a>(
     environment: &Environment<'_>,
     secret_files: &mut Vec<PathBuf>,
     mentioned: &mut Vec<Sited<'a, String>>,
-) -> Option<OutsidePeer> {
+) -> Option<PeerEntry> {
     let name = section.need("name", "how the peer is called here");
     let name = name.and_then(|field| field.parse("a name", values::name));
     let password = section.get("password");
@@ -28,40 +42,37 @@ pub(super) fn read<'a>(
         Some(read) => read.map(Some),
         None => Some(None),
     };
-    let rest = read_rest(section, own, name.as_deref(), mentioned);
-    Some(OutsidePeer { name: name?, password: password?, ..rest? })
+    let place = place(section);
+    let rest = read_rest(section, own, name.as_deref(), place, mentioned);
+    let PeerEntry { peer, range } = rest?;
+    let peer = OutsidePeer { name: name?, password: password?, ..peer };
+    Some(PeerEntry { peer, range })
 }
 
-/// All but the name and the password, which a resource has elsewhere. `name` is for the doubts'
-/// sake.
+/// All but the name and the password, which a resource has elsewhere, and its place. `name` is
+/// for the doubts' sake.
 pub(super) fn read_rest<'a>(
     section: &mut Section<'a>,
     own: Option<Asn>,
     name: Option<&str>,
+    place: Option<Location>,
     mentioned: &mut Vec<Sited<'a, String>>,
-) -> Option<OutsidePeer> {
-    let address = section.need("address", "the peer's address");
+) -> Option<PeerEntry> {
     let number = section.need("asn", "the peer's AS number");
-    let address: Option<IpAddr> =
-        address.and_then(|field| field.parse("a peer's address", values::host_address));
     let number = number.and_then(|field| asn(&field));
     let internal = number.is_some() && number == own;
 
     let port = section.get("port").map_or(Some(DEFAULT_PORT), port);
     let passive = or(section.get("passive"), false, Field::flag);
     let ttl = ttl(section, internal);
-    let marked = section.get("mesh");
-    let mesh = or(marked.clone(), false, Field::flag);
-    if let (Some(marked), Some(true), true) = (marked, mesh, internal) {
-        marked.wrong(
-            "this peer is of our own AS, and routes of internal peers are not passed on to \
-             internal peers (RFC 4271 section 9.2): remove it",
-        );
-    }
+    let mesh = mesh(section, internal);
     let hold_time = or(section.get("holdTime"), HoldTime::DEFAULT, |field| {
         field.parse("a hold time", values::hold_time)
     });
     let families = or(section.get("families"), Families::ALL, families);
+    let address = place.map(|place| place.address);
+    let session =
+        session::read(section, session::About { own, asn: number, address, hold_time, families });
     let mut rules = policy::Reader { internal, mentioned };
     let import = match section.get("import") {
         Some(field) => field.section(|section| rules.import(section)),
@@ -74,9 +85,10 @@ pub(super) fn read_rest<'a>(
     if let (Some(name), Some(import), Some(export)) = (name, &import, &export) {
         doubts(section, name, import, export);
     }
-    Some(OutsidePeer {
+    let Location { address, range } = place?;
+    let peer = OutsidePeer {
         name: String::new(),
-        address: address?,
+        address,
         asn: number?,
         port: port?,
         password: None,
@@ -85,9 +97,77 @@ pub(super) fn read_rest<'a>(
         mesh: mesh?,
         hold_time: hold_time?,
         families: families?,
+        session: session?,
         import: import?,
         export: export?,
-    })
+    };
+    Some(PeerEntry { peer, range })
+}
+
+/// Where it is, or where they may come from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Location {
+    address: IpAddr,
+    range: Option<(Prefix, u32)>,
+}
+
+/// `address`, and nothing else.
+pub(super) fn listed(section: &mut Section<'_>) -> Option<Location> {
+    let address = section.need("address", "the peer's address")?;
+    let address = address.parse("a peer's address", values::host_address)?;
+    Some(Location { address, range: None })
+}
+
+/// `address`, or `prefix` with `limit`.
+fn place(section: &mut Section<'_>) -> Option<Location> {
+    let address = section.get("address");
+    let prefix = section.get("prefix");
+    let limit = section.get("limit");
+    match (address, prefix) {
+        (Some(address), None) => {
+            if let Some(limit) = limit {
+                limit.wrong("it limits those that come from a prefix, and this is one peer");
+            }
+            let address = address.parse("a peer's address", values::host_address)?;
+            Some(Location { address, range: None })
+        }
+        (None, Some(prefix)) => {
+            let limit = or(limit, DEFAULT_LIMIT, |field| field.number(1..=u32::MAX));
+            for key in NOT_OF_A_RANGE {
+                if let Some(field) = section.get(key) {
+                    field.wrong(
+                        "it has no meaning for a prefix, whose peers dial and are never dialled: \
+                         remove it, or list the peer by its address",
+                    );
+                }
+            }
+            let prefix = prefix.parse("a prefix of peers", values::routable_prefix)?;
+            Some(Location { address: prefix.address(), range: Some((prefix, limit?)) })
+        }
+        (None, None) => {
+            section.field.wrong(
+                "`address` is missing: expected the peer's address, or `prefix` for all that dial \
+                 from there",
+            );
+            None
+        }
+        (Some(_), Some(prefix)) => {
+            prefix.wrong("a peer has an address or comes from a prefix: keep one of the two");
+            None
+        }
+    }
+}
+
+fn mesh(section: &mut Section<'_>, internal: bool) -> Option<bool> {
+    let marked = section.get("mesh");
+    let mesh = or(marked.clone(), false, Field::flag);
+    if let (Some(marked), Some(true), true) = (marked, mesh, internal) {
+        marked.wrong(
+            "this peer is of our own AS, and routes of internal peers are not passed on to \
+             internal peers (RFC 4271 section 9.2): remove it",
+        );
+    }
+    mesh
 }
 
 /// RFC 8212 asks that this be told.

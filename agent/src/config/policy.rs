@@ -246,10 +246,43 @@ fn accept_by_default(section: &mut Section<'_>) -> Option<bool> {
 }
 
 fn max_prefixes(section: &mut Section<'_>) -> Option<Option<MaxPrefixes>> {
-    or(section.get("maxPrefixes"), None, |field| {
-        let limit = field.number(1..=u32::MAX)?;
-        Some(Some(MaxPrefixes { limit, restart_after: None }))
+    let limit = or(section.get("maxPrefixes"), None, |field| field.number(1..=u32::MAX).map(Some));
+    let warning = section.get("maxPrefixesWarning");
+    let restart = section.get("maxPrefixesRestart");
+    if let Some(None) = limit {
+        for field in [&warning, &restart].into_iter().flatten() {
+            field.wrong("without a limit there is nothing to warn of: give maxPrefixes as well");
+        }
+    }
+    let percent = or(warning, None, |field| percent(field).map(Some));
+    let restart_after = or(restart, None, |field| {
+        let time = field.parse("a duration", values::duration)?;
+        if time.is_zero() {
+            field.wrong("a peer that is let in again at once has no limit: expected 1s or more");
+        }
+        (!time.is_zero()).then_some(Some(time))
+    });
+    let (limit, percent, restart_after) = (limit?, percent?, restart_after?);
+    Some(limit.map(|limit| MaxPrefixes {
+        limit,
+        // Rounded up, so that of a small limit not the first prefix is near it.
+        warn_at: percent.map(|percent| part(limit, percent)),
+        restart_after,
+    }))
+}
+
+/// `80` or `80%`.
+fn percent(field: &Field<'_>) -> Option<u32> {
+    field.accept("a percentage from 1 to 100", |text| {
+        let number = text.strip_suffix('%').unwrap_or(text);
+        number.parse().ok().filter(|percent| (1..=100).contains(percent))
     })
+}
+
+/// A percentage of a number, rounded up.
+fn part(of: u32, percent: u32) -> u32 {
+    let part = (u64::from(of) * u64::from(percent)).div_ceil(100);
+    u32::try_from(part).unwrap_or(of)
 }
 
 fn ranges_or_pod_cidrs(items: Vec<Field<'_>>) -> (Vec<PrefixRange>, bool) {

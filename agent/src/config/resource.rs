@@ -71,9 +71,10 @@ pub fn peer(name: &str, spec: &Json, own: Asn) -> Result<Checked<OutsidePeer>, V
             let _known = section.get(elsewhere);
         }
         // A rule that names nobody who is there matches nothing, and the one it names may come.
-        peer::read_rest(section, Some(own), Some(name), &mut Vec::new())
+        let place = peer::listed(section);
+        peer::read_rest(section, Some(own), Some(name), place, &mut Vec::new())
     })?;
-    let value = OutsidePeer { name: name.to_owned(), ..checked.value };
+    let value = OutsidePeer { name: name.to_owned(), ..checked.value.peer };
     Ok(Checked { value, doubts: checked.doubts })
 }
 

@@ -1,6 +1,7 @@
 //! What a file says, and what is said of a wrong one: one row each.
 
 mod policy;
+mod session;
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

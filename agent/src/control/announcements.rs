@@ -116,6 +116,7 @@ pub(super) fn notes(snapshot: &Snapshot, announcement: &Announcement) -> Vec<Str
     let not_sent: Vec<&str> = snapshot
         .peers
         .values()
+        .chain(snapshot.ranges.values().map(|range| &range.template))
         .filter(|peer| {
             let export = policies.export_to_outside(peer, peer.asn == snapshot.node.asn);
             export.refuses_own(prefix, &route, snapshot.node.asn).is_some()

@@ -160,6 +160,8 @@ pub struct Peer {
     pub prefixes_stale: u64,
     /// Announced to it.
     pub prefixes_advertised: u64,
+    /// The limit on what it may send of a family, where one is nearly reached; `null` where none is.
+    pub near_limit: Option<u32>,
     /// How often the session was lost.
     pub flaps: u32,
     /// Why the session was lost last; of a peer that never had one, why the last attempt failed.
@@ -222,6 +224,16 @@ pub struct PeerDetail {
     pub remote: Option<SocketAddr>,
     /// The limit on what it may send, each family.
     pub max_prefixes: Option<u32>,
+    /// From this on it is told that the limit is near.
+    pub max_prefixes_warning: Option<u32>,
+    /// After the session was ended by it, tried again after so many seconds; `null`: when reset.
+    pub max_prefixes_restart_seconds: Option<u64>,
+    /// Nobody listed it: it is a peer for as long as its session.
+    pub dynamic: bool,
+    /// Our AS towards it, where it is another than our own.
+    pub local_asn: Option<u32>,
+    /// What we are to it (RFC 9234), where that is said.
+    pub role: Option<String>,
     /// What we propose; 0 for none.
     pub hold_time_seconds: u16,
     /// Base of the back-off between attempts.
@@ -583,6 +595,17 @@ pub enum EventKind {
         prefix: String,
         /// The rule.
         rule: String,
+    },
+    /// A peer has nearly sent as many prefixes as it may.
+    NearLimit {
+        /// Which.
+        peer: String,
+        /// Of which family.
+        family: String,
+        /// So many.
+        received: u32,
+        /// More than this end the session.
+        limit: u32,
     },
     /// A fault in an UPDATE was mended (RFC 7606).
     Fault {

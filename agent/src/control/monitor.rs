@@ -85,6 +85,9 @@ fn session(notice: Notice) -> EventKind {
         Notice::Refused { peer, prefix, rule } => {
             EventKind::Refused { peer, prefix: prefix.to_string(), rule: rule.to_string() }
         }
+        Notice::NearLimit { peer, family, received, limit } => {
+            EventKind::NearLimit { peer, family: family.to_string(), received, limit }
+        }
         Notice::Fault { peer, what } => EventKind::Fault { peer, what },
     }
 }

@@ -24,6 +24,17 @@ pub(super) fn detail(status: &PeerStatus) -> api::PeerDetail {
         local: status.local,
         remote: status.remote,
         max_prefixes: config.max_prefixes.map(|maximum| maximum.limit),
+        max_prefixes_warning: config.max_prefixes.and_then(|maximum| maximum.warn_at),
+        max_prefixes_restart_seconds: config
+            .max_prefixes
+            .and_then(|maximum| maximum.restart_after)
+            .map(|after| after.as_secs()),
+        dynamic: status.dynamic,
+        local_asn: config.local_asn.map(Asn::get),
+        role: config.role.map(|offer| match offer.required {
+            true => format!("{}, strict", offer.role),
+            false => offer.role.to_string(),
+        }),
         hold_time_seconds: config.hold_time.as_secs(),
         connect_retry_seconds: config.connect_retry.as_secs(),
         negotiated: status.negotiated.as_ref().map(|agreed| negotiated(agreed, status)),

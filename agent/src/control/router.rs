@@ -27,6 +27,8 @@ use super::{Shared, announcements, health, monitor, page};
 const BODY: usize = 16 << 10;
 /// The longest wait for the beginning of an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest message to a peer, in bytes of UTF-8 (RFC 9003 section 2).
+const MAX_WORDS: usize = 255;
 /// Watching looks again after this many seconds at the most.
 const SLOWEST_WATCH: u32 = 3600;
 
@@ -212,6 +214,8 @@ async fn events(State(shared): State<Arc<Shared>>) -> Result<Response, Failure> 
 struct Reset {
     #[serde(default)]
     soft: bool,
+    /// What the peer is told.
+    message: Option<String>,
 }
 
 async fn reset(
@@ -219,10 +223,30 @@ async fn reset(
     Path(name): Path<String>,
     query: Parameters<Reset>,
 ) -> Result<Response, Failure> {
-    let soft = parameters(query)?.soft;
+    let Reset { soft, message } = parameters(query)?;
+    let words = message.unwrap_or_default();
+    if words.len() > MAX_WORDS {
+        return Err(Failure::bad_request(
+            format!("the message has {} bytes", words.len()),
+            "a NOTIFICATION takes 255 (RFC 9003): say it in fewer",
+        ));
+    }
+    if soft && !words.is_empty() {
+        return Err(Failure::bad_request(
+            "a soft reset says nothing to the peer",
+            "give a message or --soft, not both",
+        ));
+    }
     let speaker = &shared.backend.speaker;
-    reading::find(&speaker.peers().await?, &name)?;
-    if !speaker.reset(name.as_str().into(), soft).await? {
+    let peers = speaker.peers().await?;
+    if reading::find(&peers, &name)?.config.shutdown.is_some() {
+        return Err(Failure::refused(
+            format!("{name} is shut down by the configuration"),
+            "remove its `shutdown` there",
+        ));
+    }
+    let how = if soft { twill_bgp::Reset::Soft } else { twill_bgp::Reset::Hard(words) };
+    if !speaker.reset(name.as_str().into(), how).await? {
         return Err(Failure::refused(
             format!("{name} cannot be refreshed"),
             "a soft reset needs an established session with route refresh: see \

@@ -8,7 +8,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::broadcast;
 use twill_bgp::proto::types::Prefix;
 use twill_bgp::{
-    Announcement, BestChange, Handle, Notice, PeerStatus, RouteEntry, RouteQuery, Stopped,
+    Announcement, BestChange, Handle, Notice, PeerStatus, Reset, RouteEntry, RouteQuery, Stopped,
 };
 
 /// An answer of the speaker; [`Stopped`] where there is nobody left to give one.
@@ -21,7 +21,7 @@ pub trait Speaker: Send + Sync + 'static {
     fn routes(&self, query: RouteQuery) -> Answer<'_, Vec<RouteEntry>>;
     fn announce(&self, route: Announcement) -> Answer<'_, ()>;
     fn withdraw(&self, prefix: Prefix) -> Answer<'_, bool>;
-    fn reset(&self, peer: Arc<str>, soft: bool) -> Answer<'_, bool>;
+    fn reset(&self, peer: Arc<str>, how: Reset) -> Answer<'_, bool>;
     /// The best paths: first the whole Loc-RIB, then changes; ends with the speaker.
     fn changes(&self) -> Answer<'_, BoxStream<'static, Vec<BestChange>>>;
     fn notices(&self) -> broadcast::Receiver<Notice>;
@@ -44,8 +44,8 @@ impl Speaker for Handle {
         Handle::withdraw(self, prefix).boxed()
     }
 
-    fn reset(&self, peer: Arc<str>, soft: bool) -> Answer<'_, bool> {
-        async move { Handle::reset(self, &peer, soft).await }.boxed()
+    fn reset(&self, peer: Arc<str>, how: Reset) -> Answer<'_, bool> {
+        async move { Handle::reset(self, &peer, how).await }.boxed()
     }
 
     fn changes(&self) -> Answer<'_, BoxStream<'static, Vec<BestChange>>> {

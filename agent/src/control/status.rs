@@ -121,6 +121,8 @@ fn problems(parts: &Parts<'_>) -> Vec<String> {
     problems.extend(cut_off(parts));
     let routers = peers.iter().filter(|peer| !is_node(parts.snapshot, peer));
     some(&mut problems, down(routers), "sessions that are down: see `twill peers`");
+    let near = peers.iter().flat_map(|peer| view::near_limit(peer).into_iter());
+    some(&mut problems, near, "peers near their limit: see `twill peers`");
     problems
 }
 
@@ -153,12 +155,17 @@ fn sessions_down(parts: &Parts<'_>) -> Vec<String> {
 
 /// Each session of these that is down, and why.
 fn down<'a>(peers: impl Iterator<Item = &'a PeerStatus>) -> impl Iterator<Item = String> {
-    let mut down: Vec<_> = peers.filter(|peer| peer.state != State::Established).collect();
+    let mut down: Vec<_> = peers.filter(|peer| is_missed(peer)).collect();
     down.sort_by_key(|peer| &peer.config.name);
     down.into_iter().map(|peer| {
         let why = view::down_because(peer).unwrap_or_default();
         format!("no session with {}: {why}", peer.config.name)
     })
+}
+
+/// Down, and not because the configuration says so.
+fn is_missed(peer: &PeerStatus) -> bool {
+    peer.state != State::Established && peer.config.shutdown.is_none()
 }
 
 /// Adds the first few, and how many there are more.
@@ -205,6 +212,25 @@ mod tests {
         assert_eq!(named(&[down]), 1);
         assert_eq!(named(&[up]), 0);
         assert_eq!(named(&[lost_once]), 1);
+    }
+
+    #[test]
+    fn a_limit_that_is_near_is_a_problem_that_names_it() {
+        let near = |received| {
+            let mut peer = testing::established("tor");
+            let config = (*peer.config).clone().max_prefixes(twill_bgp::MaxPrefixes {
+                limit: 10,
+                warn_at: Some(8),
+                restart_after: None,
+            });
+            peer.config = std::sync::Arc::new(config);
+            peer.received = received;
+            let shown = view::peer(&peer, &testing::snapshot(), std::time::SystemTime::UNIX_EPOCH);
+            (view::near_limit(&peer).len(), shown.near_limit)
+        };
+        assert_eq!(near([7, 7]), (0, None));
+        assert_eq!(near([8, 0]), (1, Some(10)));
+        assert_eq!(near([10, 9]), (2, Some(10)));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use twill_bgp::proto::types::{
 };
 use twill_bgp::proto::wire::{Capability, Codec, GracefulRestartFamily, Open};
 use twill_bgp::{
-    Announcement, BestChange, Notice, PeerConfig, PeerStatus, RouteEntry, RouteQuery,
+    Announcement, BestChange, Notice, PeerConfig, PeerStatus, Reset, RouteEntry, RouteQuery,
     RouteSelection, Secret, Stopped,
 };
 
@@ -107,6 +107,7 @@ pub(crate) fn peer(name: &str) -> PeerStatus {
     config.kind = if number == 64512 { PeerKind::Internal } else { PeerKind::External };
     PeerStatus {
         config: Arc::new(config),
+        dynamic: false,
         state: State::Idle,
         since: None,
         negotiated: None,
@@ -256,7 +257,10 @@ pub(crate) struct FakeSpeaker {
     pub(crate) peers: Mutex<Vec<PeerStatus>>,
     pub(crate) table: Mutex<Vec<RouteEntry>>,
     pub(crate) announced: Mutex<Vec<Announcement>>,
+    /// By name, and whether softly.
     pub(crate) resets: Mutex<Vec<(String, bool)>>,
+    /// What peers were told with it.
+    pub(crate) words: Mutex<Vec<String>>,
     pub(crate) notices: broadcast::Sender<Notice>,
     pub(crate) changes: broadcast::Sender<Vec<BestChange>>,
     pub(crate) stopped: AtomicBool,
@@ -317,8 +321,12 @@ impl Speaker for FakeSpeaker {
         .boxed()
     }
 
-    fn reset(&self, peer: Arc<str>, soft: bool) -> Answer<'_, bool> {
+    fn reset(&self, peer: Arc<str>, how: Reset) -> Answer<'_, bool> {
         async move {
+            let soft = how == Reset::Soft;
+            if let Reset::Hard(words) = how {
+                self.words.lock().unwrap().push(words);
+            }
             let up = self.peers.lock().unwrap().iter().any(|status| {
                 *status.config.name == *peer && (!soft || status.state == State::Established)
             });
@@ -385,6 +393,7 @@ impl Rig {
             table: Mutex::new(table()),
             announced: Mutex::default(),
             resets: Mutex::default(),
+            words: Mutex::default(),
             notices: broadcast::channel(8).0,
             changes: broadcast::channel(8).0,
             stopped: AtomicBool::new(false),

@@ -136,6 +136,7 @@ async fn what_makes_no_sense_is_refused_with_a_remedy() {
         ("POST", "/v1/status", "", 405, "not by this method"),
         ("POST", "/v1/peers/nobody/reset", "", 404, "no peer is called nobody"),
         ("POST", "/v1/peers/node-c/reset?soft=true", "", 409, "without --soft"),
+        ("POST", "/v1/peers/node-b/reset?soft=true&message=x", "", 400, "not both"),
         ("PUT", "/v1/announcements/10.244.2.0", "", 400, "bad prefix"),
         ("PUT", "/v1/announcements/10.244.2.0/25", "", 409, "the pod CIDR of node node-b"),
         ("PUT", "/v1/announcements/0.0.0.0/0", "", 409, "the pod CIDR of node node-b"),
@@ -158,6 +159,8 @@ async fn what_makes_no_sense_is_refused_with_a_remedy() {
     let large = format!("{{\"communities\":[\"{}\"]}}", "x".repeat(64 << 10));
     let (status, _) = ask(&rig, "PUT", "/v1/announcements/203.0.113.0/24", &large).await;
     assert_eq!(status, 413);
+    let words = format!("/v1/peers/node-b/reset?message={}", "x".repeat(256));
+    assert_eq!(ask(&rig, "POST", &words, "").await.0, 400);
     let (status, _) = ask(&rig, "GET", &format!("/{}", "x".repeat(64 << 10)), "").await;
     assert!([0, 414, 431].contains(&status), "{status}");
 }
@@ -186,6 +189,30 @@ async fn announces_withdraws_and_resets() {
     let (status, _) = ask(&rig, "POST", "/v1/peers/node-b/reset?soft=true", "").await;
     assert_eq!(status, 200);
     assert_eq!(*rig.speaker.resets.lock().unwrap(), [("node-b".to_owned(), true)]);
+    let uri = "/v1/peers/node-b/reset?message=back%20at%205";
+    assert_eq!(ask(&rig, "POST", uri, "").await.0, 200);
+    assert_eq!(*rig.speaker.words.lock().unwrap(), ["back at 5"]);
+}
+
+/// The configuration keeps it down: no verb brings it up, and nothing is wrong about it.
+#[tokio::test]
+async fn a_peer_that_is_shut_down_is_no_problem_and_cannot_be_reset() {
+    let rig = Rig::start();
+    let mut shut = super::testing::peer("node-c");
+    let config = (*shut.config).clone();
+    shut.config = std::sync::Arc::new(config.shutdown("new disks"));
+    let up = super::testing::established;
+    *rig.speaker.peers.lock().unwrap() = vec![up("node-b"), shut, up("tor")];
+    let (status, answer) = ask(&rig, "POST", "/v1/peers/node-c/reset", "").await;
+    assert_eq!(status, 409);
+    assert!(answer.contains("shut down by the configuration"), "{answer}");
+    assert!(rig.speaker.resets.lock().unwrap().is_empty());
+    let (_, answer) = ask(&rig, "GET", "/v1/peers/node-c", "").await;
+    assert!(answer.contains("shut down by its configuration: new disks"), "{answer}");
+    let (_, answer) = ask(&rig, "GET", "/v1/status", "").await;
+    let status: super::api::Status = serde_json::from_str(&answer).unwrap();
+    assert!(status.healthy, "{answer}");
+    assert_eq!((status.peers.configured, status.peers.established), (3, 2));
 }
 
 async fn lines(rig: &Rig, uri: &str) -> crate::cli::client::Lines {

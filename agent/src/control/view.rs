@@ -6,7 +6,9 @@ use std::time::SystemTime;
 
 use twill_bgp::proto::rib::{LostBecause, PeerKind, RouteView};
 use twill_bgp::proto::session::{Passive, State};
-use twill_bgp::proto::types::{AsPath, Families, Origin, RouterId, Segment, SegmentKind};
+use twill_bgp::proto::types::{
+    AsPath, Families, Family, Origin, RouterId, Segment, SegmentKind,
+};
 use twill_bgp::{Ended, PeerConfig, PeerStatus, Reason, RouteEntry, Ttl};
 
 use super::{api, peer_detail, timestamp};
@@ -50,7 +52,9 @@ pub(super) fn address(status: &PeerStatus) -> IpAddr {
 pub(super) fn peer(status: &PeerStatus, snapshot: &Snapshot, now: SystemTime) -> api::Peer {
     let config = &status.config;
     let in_mesh = snapshot.nodes.contains_key(&config.name)
-        || (!snapshot.peers.contains_key(&config.name) && config.kind != PeerKind::External);
+        || !(snapshot.peers.contains_key(&config.name)
+            || snapshot.ranges.values().any(|range| range.address_of(&config.name).is_some())
+            || config.kind == PeerKind::External);
     let sum = |counts: [u32; 2]| counts.into_iter().map(u64::from).sum();
     let offered = status.negotiated.as_ref().map(|agreed| agreed.codec.families);
     api::Peer {
@@ -67,6 +71,10 @@ pub(super) fn peer(status: &PeerStatus, snapshot: &Snapshot, now: SystemTime) ->
         prefixes_rejected: sum(status.rejected),
         prefixes_stale: sum(status.stale),
         prefixes_advertised: sum(status.advertised),
+        near_limit: config
+            .max_prefixes
+            .map(|maximum| maximum.limit)
+            .filter(|_| status.state == State::Established && !near_limit(status).is_empty()),
         flaps: status.flaps,
         last_error: status.last_error.as_ref().map(|(_, error)| words(error)),
         reasons: status.reasons.iter().map(ended).collect(),
@@ -90,9 +98,15 @@ pub(super) fn uptime(status: &PeerStatus, now: SystemTime) -> Option<u64> {
 /// Why a session is not up, and what to do; `None` while it is up.
 pub(crate) fn down_because(status: &PeerStatus) -> Option<String> {
     let config = &status.config;
+    if status.state == State::Established {
+        return None;
+    }
+    if let Some(words) = &config.shutdown {
+        let colon = if words.is_empty() { "" } else { ": " };
+        return Some(format!("shut down by its configuration{colon}{words}"));
+    }
     let doing = match (status.state, config.passive) {
-        (State::Established, _) => return None,
-        (State::Idle, _) => "idle until the next attempt".to_owned(),
+        (State::Established | State::Idle, _) => "idle until the next attempt".to_owned(),
         (State::Active, Passive::Yes) => {
             format!("waiting for {} to connect (passive)", config.address)
         }
@@ -129,6 +143,24 @@ pub(super) fn ended(reason: &Reason) -> api::Reason {
         at: timestamp::format(reason.at),
         times: reason.times,
     }
+}
+
+/// Of which families it has nearly sent as many prefixes as it may, each with the remedy.
+pub(super) fn near_limit(status: &PeerStatus) -> Vec<String> {
+    let Some((maximum, warn_at)) =
+        status.config.max_prefixes.and_then(|maximum| Some((maximum, maximum.warn_at?)))
+    else {
+        return Vec::new();
+    };
+    let near = Family::ALL.into_iter().zip(status.received).filter(|(_, sent)| *sent >= warn_at);
+    let words = |(family, sent): (Family, u32)| {
+        format!(
+            "{} has sent {sent} of at most {} {family} prefixes: raise maxPrefixes, or ask its \
+             operator",
+            status.config.name, maximum.limit
+        )
+    };
+    near.map(words).collect()
 }
 
 /// An error without the numbers that Rust puts behind the operating system's words.

@@ -116,8 +116,13 @@ fn uplinks(snapshot: &Snapshot, view: &HostView) -> BTreeSet<Arc<str>> {
     let nodes = snapshot.nodes.values().flat_map(|node| node.addresses.iter().copied());
     let routers = snapshot.peers.values().map(|peer| peer.address);
     let reached = nodes.chain(routers).filter_map(|address| view.connected(address));
+    let beside = view.addresses.iter().filter(|address| {
+        snapshot.ranges.values().any(|range| range.prefix.overlaps(address.subnet))
+    });
+    let unlisted = beside.filter_map(|address| view.links.get(&address.interface));
     let holders = view.holders(&snapshot.node.addresses).filter(|link| !link.loopback);
     reached
+        .chain(unlisted.filter(|link| !link.loopback))
         .chain(holders)
         .filter(|link| *link.name != *snapshot.dataplane.bridge)
         .map(|link| Arc::clone(&link.name))

@@ -15,6 +15,7 @@ use super::{KernelRoute, Via};
 use crate::kernel::HostView;
 use crate::kernel::host::{Address, Link, is_link_local};
 use crate::source::Snapshot;
+use crate::source::peer::PeerRange;
 
 /// Why a route cannot, or must not, be installed; the remedy is part of the words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -120,6 +121,8 @@ pub struct Desired {
     bridge: String,
     /// Addresses of peers by name: they tell the link of a link-local next hop.
     peers: HashMap<String, Vec<IpAddr>>,
+    /// Where peers come from that nobody lists.
+    ranges: Vec<PeerRange>,
 }
 
 impl Desired {
@@ -134,6 +137,7 @@ impl Desired {
             local: local_routes(snapshot, &view),
             bridge: snapshot.dataplane.bridge.clone(),
             peers: nodes.chain(outside).collect(),
+            ranges: snapshot.ranges.values().cloned().collect(),
             view,
         }
     }
@@ -209,11 +213,12 @@ impl Desired {
     }
 
     fn by_peer(&self, next_hop: IpAddr, peer: Option<&str>) -> Result<Via, Unroutable> {
-        let addresses = peer.and_then(|peer| self.peers.get(peer)).map(Vec::as_slice);
-        let link = addresses
-            .unwrap_or_default()
-            .iter()
-            .find_map(|address| self.view.connected(*address))
+        let listed = peer.and_then(|peer| self.peers.get(peer)).into_iter().flatten().copied();
+        let unlisted =
+            peer.and_then(|peer| self.ranges.iter().find_map(|range| range.address_of(peer)));
+        let link = listed
+            .chain(unlisted)
+            .find_map(|address| self.view.connected(address))
             .ok_or(Unroutable::UnknownLink { next_hop })?;
         self.by_device(next_hop, Some(link))
     }

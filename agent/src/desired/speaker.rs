@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use twill_bgp::proto::rib::PeerKind;
 use twill_bgp::proto::types::{Family, Prefix};
-use twill_bgp::{Endpoint, PeerConfig, Ttl};
+use twill_bgp::{DynamicPeers, Endpoint, PeerConfig, Ttl};
 
 use super::policy::Policies;
+use crate::source::peer::SessionOptions;
 use crate::source::{MeshGtsm, MeshMode, NodeView, OutsidePeer, Snapshot};
 
 /// The least TTL accepted from a node that is not on a connected subnet: it may be fifteen
@@ -22,6 +23,8 @@ const NEAR: u8 = 255;
 pub struct Peers {
     /// All of them, mesh and outside.
     pub configs: Vec<PeerConfig>,
+    /// Where peers may come from that nobody lists.
+    pub ranges: Vec<DynamicPeers>,
     /// Nodes that cannot be peered with, each with the reason and the remedy.
     pub problems: Vec<String>,
 }
@@ -49,6 +52,11 @@ pub fn peers(snapshot: &Snapshot, connected: &BTreeSet<Prefix>) -> Peers {
         }
     }
     peers.configs.extend(snapshot.peers.values().map(|peer| outside(snapshot, peer, &policies)));
+    peers.ranges.extend(snapshot.ranges.iter().map(|(name, range)| {
+        DynamicPeers::new(name, range.prefix, range.template.asn)
+            .limit(range.limit)
+            .template(outside(snapshot, &range.template, &policies))
+    }));
     peers
 }
 
@@ -194,15 +202,34 @@ fn outside(snapshot: &Snapshot, peer: &OutsidePeer, policies: &Policies) -> Peer
     }
     config.password.clone_from(&peer.password);
     config.max_prefixes = peer.import.max_prefixes;
+    session(&mut config, &peer.session);
     // The session's own address is what its subnet reaches; of the other family there is none,
     // so the node's stands in.
-    let session = Prefix::host(peer.address).family();
+    let family_of_session = Prefix::host(peer.address).family();
     config.next_hops = Family::ALL
         .into_iter()
-        .filter(|family| *family != session)
+        .filter(|family| *family != family_of_session)
+        // Its own address serves IPv4 as well, where both sides can do that.
+        .filter(|_| !(config.extended_next_hop && family_of_session == Family::Ipv6Unicast))
         .filter_map(|family| first(&snapshot.node, family))
         .collect();
     config
+}
+
+/// What few sessions need; what is not said is left as the speaker has it.
+fn session(config: &mut PeerConfig, options: &SessionOptions) {
+    config.local_asn = options.local_asn;
+    config.local_address = options.local_address;
+    config.role = options.role;
+    config.connect_retry = options.connect_retry.unwrap_or(config.connect_retry);
+    config.connect_retry_max =
+        options.connect_retry_max.unwrap_or(config.connect_retry_max).max(config.connect_retry);
+    config.send_hold_time = options.send_hold_time;
+    config.extended_next_hop = options.extended_next_hop;
+    config.graceful_notification = options.graceful_notification;
+    config.own_as_first = options.enforce_first_as;
+    config.graceful_shutdown = options.honor_graceful_shutdown;
+    config.shutdown.clone_from(&options.shutdown);
 }
 
 #[cfg(test)]
@@ -410,6 +437,71 @@ mesh:
         }
         let none = format!("node: c1{}", nodes.replace("mode: reflector", "mode: none"));
         assert!(peers(&snapshot(&none), &BTreeSet::new()).configs.is_empty());
+    }
+
+    /// Each row: a key of the configuration, and what becomes of it.
+    #[test]
+    fn keys_of_a_session_reach_the_speaker() {
+        type Check = fn(&PeerConfig) -> bool;
+        let rows: [(&str, Check); 11] = [
+            ("localAsn: 65100", |peer| peer.local_asn.is_some_and(|asn| asn.get() == 65100)),
+            ("localAddress: 10.0.0.9", |peer| {
+                peer.local_address.is_some_and(|local| local.to_string() == "10.0.0.9")
+            }),
+            ("role: peer", |peer| peer.role.is_some_and(|offer| !offer.required)),
+            ("connectRetry: 200s", |peer| {
+                // Never longer than the longest.
+                (peer.connect_retry.as_secs(), peer.connect_retry_max.as_secs()) == (200, 200)
+            }),
+            ("connectRetryMax: 7s", |peer| peer.connect_retry_max.as_secs() == 7),
+            ("sendHoldTime: 10m", |peer| peer.send_hold_time == Some(Duration::from_secs(600))),
+            ("extendedNextHop: true", |peer| peer.extended_next_hop),
+            ("gracefulNotification: true", |peer| peer.graceful_notification),
+            ("enforceFirstAs: false", |peer| !peer.own_as_first),
+            ("honorGracefulShutdown: false", |peer| !peer.graceful_shutdown),
+            ("shutdown: back at 5", |peer| peer.shutdown.as_deref() == Some("back at 5")),
+        ];
+        let before = peers(&snapshot(THREE), &BTreeSet::new());
+        for (key, check) in rows {
+            let text = format!("{THREE}    {key}\n");
+            let after = peers(&snapshot(&text), &BTreeSet::new());
+            assert!(!check(find(&before, "tor-a")), "{key}: by default");
+            assert!(check(find(&after, "tor-a")), "{key}");
+            assert_eq!(find(&before, "node-b"), find(&after, "node-b"), "{key}: of a node");
+        }
+    }
+
+    /// Over IPv6, IPv4 routes go by our IPv6 address where that was asked for.
+    #[test]
+    fn an_ipv6_session_with_extended_next_hops_needs_no_ipv4_address() {
+        for (key, hops) in [("", vec!["10.0.0.1"]), ("extendedNextHop: true", vec![])] {
+            let text = format!("{THREE}    {key}\n").replace("10.0.0.254", "fd00::254");
+            let peers = peers(&snapshot(&text), &BTreeSet::new());
+            let found: Vec<String> =
+                find(&peers, "tor-a").next_hops.iter().map(ToString::to_string).collect();
+            assert_eq!(found, hops, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_of_peers_becomes_a_range() {
+        let text = THREE
+            .replace("name: tor-a", "name: racks")
+            .replace("address: 10.0.0.254", "prefix: 10.1.0.0/24\n    limit: 7");
+        let peers = peers(&snapshot(&text), &BTreeSet::new());
+        assert!(peers.configs.iter().all(|peer| peer.name.starts_with("node-")));
+        let [range] = &peers.ranges[..] else { panic!("{peers:?}") };
+        assert_eq!((range.name.as_str(), range.limit), ("racks", 7));
+        assert_eq!(range.prefix.to_string(), "10.1.0.0/24");
+        assert_eq!((range.template.kind, range.template.asn.get()), (PeerKind::External, 65000));
+        assert!(
+            range
+                .template
+                .import
+                .rules
+                .iter()
+                .any(|rule| &*rule.name == "import.prefixes of racks")
+        );
     }
 
     #[test]

@@ -59,6 +59,8 @@ async fn apply(
     }
     *told = problems;
     log(&handle.set_peers(peers.configs).await?);
+    // What is refused was logged by the speaker.
+    handle.set_dynamic_peers(peers.ranges).await?;
     Ok(())
 }
 

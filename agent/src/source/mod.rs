@@ -3,6 +3,7 @@
 
 pub mod file;
 pub mod kube;
+pub mod peer;
 pub mod policy;
 
 use std::collections::BTreeMap;
@@ -10,11 +11,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use twill_bgp::Secret;
 use twill_bgp::proto::rib::policy::PrefixRange;
-use twill_bgp::proto::types::{Asn, ClusterId, Families, HoldTime, Prefix, RouterId};
-use twill_bgp::{Secret, Ttl};
+use twill_bgp::proto::types::{Asn, ClusterId, HoldTime, Prefix, RouterId};
 
-use self::policy::{ExportRules, ImportRules};
+pub use self::peer::OutsidePeer;
+use self::peer::PeerRange;
 
 /// All that the agent acts upon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Snapshot {
     pub mesh: Mesh,
     /// Routers outside the mesh, by name.
     pub peers: BTreeMap<String, OutsidePeer>,
+    /// Routers that nobody lists, by the name of where they may come from; disjoint.
+    pub ranges: BTreeMap<String, PeerRange>,
     /// Further prefixes of this node.
     pub announce: Vec<Prefix>,
     /// The host's part.
@@ -98,35 +102,6 @@ pub enum MeshGtsm {
     Least(u8),
     /// Checks nothing.
     None,
-}
-
-/// A router outside the mesh.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutsidePeer {
-    /// Unique.
-    pub name: String,
-    /// Its address.
-    pub address: IpAddr,
-    /// Its AS.
-    pub asn: Asn,
-    /// Its port.
-    pub port: u16,
-    /// TCP MD5.
-    pub password: Option<Secret>,
-    /// It dials, we do not.
-    pub passive: bool,
-    /// TTL or GTSM.
-    pub ttl: Ttl,
-    /// What it announces may be passed on into the mesh, with our next hop.
-    pub mesh: bool,
-    /// Proposed hold time.
-    pub hold_time: HoldTime,
-    /// Offered families.
-    pub families: Families,
-    /// What it may send.
-    pub import: ImportRules,
-    /// What it is sent.
-    pub export: ExportRules,
 }
 
 /// The host's part.

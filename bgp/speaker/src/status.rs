@@ -13,6 +13,8 @@ use crate::settings::PeerConfig;
 pub struct PeerStatus {
     /// As configured.
     pub config: Arc<PeerConfig>,
+    /// Nobody listed it: it goes with its session.
+    pub dynamic: bool,
     /// The state machine's.
     pub state: State,
     /// When it came up; `None` while it is down.

@@ -57,13 +57,14 @@ impl Policies {
         let ranges = snapshot.mesh.transit.iter().copied();
         let transit =
             Transit { ranges: PrefixSet::new(ranges), empty: snapshot.mesh.transit.is_empty() };
+        let rules = Compiler::new(snapshot);
         let mut policies = Policies {
             claims,
             claimed,
-            mesh_export: Arc::new(mesh_export(snapshot, &transit)),
+            mesh_export: Arc::new(mesh_export(snapshot, &transit, &rules)),
             any_node: Arc::new(Policy::reject_all("no reflector is configured")),
             own_pod_cidrs: PrefixSet::exact(snapshot.node.pod_cidrs.iter().copied()),
-            rules: Compiler::new(snapshot),
+            rules,
             transit,
         };
         if snapshot.nodes.values().any(|node| node.reflector.is_some()) {
@@ -202,7 +203,7 @@ impl Policies {
     }
 }
 
-fn mesh_export(snapshot: &Snapshot, transit: &Transit) -> Policy {
+fn mesh_export(snapshot: &Snapshot, transit: &Transit, compiler: &Compiler) -> Policy {
     let own = accept("our own", vec![Match::Source(Source::Local)], Vec::new());
     let mut rules = vec![own];
     if snapshot.node.reflector.is_some() {
@@ -213,10 +214,13 @@ fn mesh_export(snapshot: &Snapshot, transit: &Transit) -> Policy {
         let when = vec![Match::Source(Source::Internal), not(from_outside)];
         rules.push(accept("reflected", when, Vec::new()));
     }
-    let marked: BTreeSet<IpAddr> =
-        snapshot.peers.values().filter(|peer| peer.mesh).map(|peer| peer.address).collect();
+    let peers = snapshot.peers.values().filter(|peer| peer.mesh).map(|peer| &peer.name);
+    let ranges = snapshot.ranges.iter().filter(|(_, range)| range.template.mesh);
+    let marked: BTreeSet<&str> =
+        peers.chain(ranges.map(|(name, _)| name)).map(String::as_str).collect();
     if !marked.is_empty() {
-        let when = vec![Match::FromPeer(Arc::new(marked)), Match::PrefixIn(transit.ranges.clone())];
+        let mut when = compiler.learned_from(&marked);
+        when.push(Match::PrefixIn(transit.ranges.clone()));
         rules.push(accept("mesh.transit", when, vec![Set::NextHopSelf]));
     }
     let otherwise = reject(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use twill_bgp::proto::rib::policy::{
     AsnRange, AsnSet, Match, PrefixRange, PrefixSet, Rule, Set, Source, Then,
 };
-use twill_bgp::proto::types::Origin;
+use twill_bgp::proto::types::{Origin, Prefix};
 
 use super::{not, within};
 use crate::source::Snapshot;
@@ -18,6 +18,8 @@ use crate::source::policy::{AsPathMatch, PolicyRule, RouteSource, RuleAction, Ru
 pub(super) struct Compiler {
     /// Addresses that a node or an outside router has its sessions by.
     neighbors: BTreeMap<String, Vec<IpAddr>>,
+    /// Where routers may come from that nobody lists.
+    ranges: BTreeMap<String, Prefix>,
     own_pod_cidrs: Vec<PrefixRange>,
 }
 
@@ -27,6 +29,11 @@ impl Compiler {
         let peers = snapshot.peers.values().map(|peer| (peer.name.clone(), vec![peer.address]));
         Compiler {
             neighbors: nodes.chain(peers).collect(),
+            ranges: snapshot
+                .ranges
+                .iter()
+                .map(|(name, range)| (name.clone(), range.prefix))
+                .collect(),
             own_pod_cidrs: snapshot
                 .node
                 .pod_cidrs
@@ -57,6 +64,30 @@ impl Compiler {
         rules.iter().map(compile).collect()
     }
 
+    /// That a route was learned from one of these neighbours. Who is listed is not of a range
+    /// that holds its address.
+    pub(super) fn learned_from(&self, names: &BTreeSet<&str>) -> Vec<Match> {
+        let named = |name: &String| names.contains(name.as_str());
+        let listed = |wanted: bool| {
+            let neighbors = self.neighbors.iter().filter(move |(name, _)| named(name) == wanted);
+            neighbors.flat_map(|(_, addresses)| addresses).copied()
+        };
+        let ranges: Vec<Prefix> =
+            self.ranges.iter().filter(|(name, _)| named(name)).map(|(_, prefix)| *prefix).collect();
+        if ranges.is_empty() {
+            return vec![Match::FromPeer(Arc::new(listed(true).collect()))];
+        }
+        let others: BTreeSet<IpAddr> = listed(false)
+            .filter(|address| ranges.iter().any(|prefix| prefix.contains(*address)))
+            .collect();
+        let from = ranges.into_iter().map(within).chain(listed(true).map(Prefix::host).map(within));
+        let mut when = vec![Match::FromPeerWithin(PrefixSet::new(from))];
+        if !others.is_empty() {
+            when.push(not(Match::FromPeer(Arc::new(others))));
+        }
+        when
+    }
+
     fn conditions(&self, rule: &RuleMatch) -> Vec<Match> {
         let mut when = Vec::new();
         if rule.pod_cidrs || !rule.prefixes.is_empty() {
@@ -65,9 +96,8 @@ impl Compiler {
             when.push(Match::PrefixIn(PrefixSet::new(ranges)));
         }
         if !rule.neighbors.is_empty() {
-            let named = rule.neighbors.iter().filter_map(|name| self.neighbors.get(name));
-            let addresses: BTreeSet<IpAddr> = named.flatten().copied().collect();
-            when.push(Match::FromPeer(Arc::new(addresses)));
+            let names = rule.neighbors.iter().map(String::as_str).collect();
+            when.extend(self.learned_from(&names));
         }
         when.extend(rule.source.map(|source| {
             Match::Source(match source {

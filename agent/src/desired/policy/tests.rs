@@ -50,35 +50,41 @@ struct Bench {
 
 impl Bench {
     fn new(snapshot: &Snapshot) -> Bench {
-        let peers = peers(snapshot, &BTreeSet::new()).configs;
         let cluster = ClusterId(snapshot.router_id.to_ipv4());
-        let mut rib = Rib::new(snapshot.node.asn, snapshot.router_id, cluster);
-        for (key, peer) in (0u32..).map(PeerKey).zip(&peers) {
-            let own = |ipv4| snapshot.node.addresses.iter().find(|own| own.is_ipv4() == ipv4);
-            rib.peer_up(
-                key,
-                RibPeer {
-                    kind: peer.kind,
-                    asn: peer.asn,
-                    router_id: RouterId::new([1, 1, 1, 1 + key.0 as u8].into()).unwrap(),
-                    address: peer.address,
-                    families: Families::ALL,
-                    codec: Codec {
-                        four_octet_asn: true,
-                        ibgp: peer.kind != PeerKind::External,
-                        families: Families::ALL,
-                        ..Codec::default()
-                    },
-                    local_ipv4: own(true).and_then(|own| own.to_string().parse().ok()),
-                    local_ipv6: own(false).and_then(|own| own.to_string().parse().ok()),
-                    local_link_local: None,
-                    rules: Default::default(),
-                    import: Arc::clone(&peer.import),
-                    export: Arc::clone(&peer.export),
-                },
-            );
+        let rib = Rib::new(snapshot.node.asn, snapshot.router_id, cluster);
+        let mut bench = Bench { rib, peers: Vec::new() };
+        for peer in peers(snapshot, &BTreeSet::new()).configs {
+            bench.join(snapshot, peer);
         }
-        Bench { rib, peers }
+        bench
+    }
+
+    fn join(&mut self, snapshot: &Snapshot, peer: PeerConfig) {
+        let key = PeerKey(u32::try_from(self.peers.len()).unwrap());
+        let own = |ipv4| snapshot.node.addresses.iter().find(|own| own.is_ipv4() == ipv4);
+        self.rib.peer_up(
+            key,
+            RibPeer {
+                kind: peer.kind,
+                asn: peer.asn,
+                router_id: RouterId::new([1, 1, 1, 1 + key.0 as u8].into()).unwrap(),
+                address: peer.address,
+                families: Families::ALL,
+                codec: Codec {
+                    four_octet_asn: true,
+                    ibgp: peer.kind != PeerKind::External,
+                    families: Families::ALL,
+                    ..Codec::default()
+                },
+                local_ipv4: own(true).and_then(|own| own.to_string().parse().ok()),
+                local_ipv6: own(false).and_then(|own| own.to_string().parse().ok()),
+                local_link_local: None,
+                rules: Default::default(),
+                import: Arc::clone(&peer.import),
+                export: Arc::clone(&peer.export),
+            },
+        );
+        self.peers.push(peer);
     }
 
     fn key(&self, name: &str) -> PeerKey {

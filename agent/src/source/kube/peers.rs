@@ -17,6 +17,7 @@ use super::node::NodeFacts;
 use super::settings::{self, SecretKey, Settings};
 use super::world::{self, Held, Secrets, about_resource};
 use crate::config::{Local, resource};
+use crate::source::peer::SessionOptions;
 use crate::source::policy::{ExportRules, ImportRules};
 use crate::source::{NodeView, OutsidePeer, Snapshot};
 
@@ -65,6 +66,7 @@ impl PeerTable<'_> {
             nodes: others.map(|(name, view)| (name.clone(), view.clone())).collect(),
             mesh,
             peers,
+            ranges: BTreeMap::new(),
             announce: world::announce(own, self.views, self.settings, doubts),
             dataplane: self.settings.cluster.dataplane.clone(),
             cni: local.cni.clone(),
@@ -182,10 +184,13 @@ impl PeerTable<'_> {
                 });
                 continue;
             }
-            if annotated.local.is_some() {
+            if annotated.local.is_some() && peer.session.local_address.is_none() {
                 doubts.push(not_acted_upon(
                     about(self.facts),
-                    &format!("the local address of the peer {}", annotated.address),
+                    &format!(
+                        "the local address of the peer {}, of the other IP version,",
+                        annotated.address
+                    ),
                 ));
             }
             peers.insert(peer.name.clone(), peer);
@@ -201,6 +206,7 @@ fn not_acted_upon(about: About, what: &str) -> Doubt {
 /// As kube-router has it: such a peer is told of this node's pods. Nothing is taken from it: that
 /// takes a policy, and so a BGPPeer (RFC 8212).
 fn outside(annotated: &AnnotatedPeer, own: &NodeView) -> OutsidePeer {
+    let same_version = |local: &IpAddr| local.is_ipv4() == annotated.address.is_ipv4();
     OutsidePeer {
         name: name_of(annotated.address),
         address: annotated.address,
@@ -212,6 +218,10 @@ fn outside(annotated: &AnnotatedPeer, own: &NodeView) -> OutsidePeer {
         mesh: false,
         hold_time: HoldTime::DEFAULT,
         families: Families::ALL,
+        session: SessionOptions {
+            local_address: annotated.local.filter(same_version),
+            ..SessionOptions::default()
+        },
         import: ImportRules::default(),
         export: ExportRules { pod_cidrs: true, ..ExportRules::default() },
     }

@@ -12,7 +12,7 @@ use super::timer::{Timer, Timers};
 use super::{
     Action, Direction, DownReason, Event, Negotiated, Passive, Retained, SessionConfig, State,
 };
-use crate::types::{Families, HoldTime};
+use crate::types::{Families, Family, HoldTime};
 use crate::wire::{Capability, Cease, Message, Notification};
 
 /// The HoldTimer while we wait for an OPEN (RFC 4271 section 8.2.2).
@@ -398,6 +398,9 @@ impl Session {
     /// own leaving, since we go on forwarding.
     pub(super) fn lost(&mut self, lost: &Established, reason: DownReason, now: Instant) {
         self.forget_stale(self.stale);
+        for family in Family::ALL {
+            self.timers.stop(Timer::Refresh(family));
+        }
         let (kept, time) = match &reason {
             DownReason::Leaving => (lost.agreed.codec.families, self.own_restart_time()),
             reason if is_graceful(reason, &lost.agreed, self.phase == Phase::Stopped) => {

@@ -1,6 +1,6 @@
 //! Events that messages bring (RFC 4271 section 8.1.5).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::collision::{Candidate, Verdict, ours_prevail};
 use super::connection::{Connection, Established, OpenConfirm, OpenSent};
@@ -12,6 +12,9 @@ use super::timer::Timer;
 use super::{Action, Direction, DownReason, State};
 use crate::types::Families;
 use crate::wire::{Message, MessageError, Notification, Open, RefreshKind, RouteRefresh, Update};
+
+/// How long a peer may take to send a family again, once it has begun (RFC 7313 section 4).
+pub const REFRESH_TIME: Duration = STALE_PATH_TIME;
 
 impl Session {
     /// Events 19 and 24 to 27. What arrives on a connection that is not open is ignored.
@@ -30,7 +33,7 @@ impl Session {
             }
             (State::Established, Message::RouteRefresh(refresh)) => {
                 self.alive(direction, now);
-                self.refresh(refresh);
+                self.refresh(refresh, now);
             }
             (state, message) => {
                 self.fault(direction, fault::unexpected(state, &message), now);
@@ -134,18 +137,27 @@ impl Session {
 
     /// RFC 2918 section 4: a refresh of a family that is not of the session is ignored. A subtype
     /// that brackets routes means something only where both sides offered it, an unknown one
-    /// nothing at all (RFC 7313 section 5).
-    fn refresh(&mut self, refresh: RouteRefresh) {
+    /// nothing at all (RFC 7313 section 5). An end that does not come is taken as come after
+    /// [`REFRESH_TIME`]: what was not sent again by then is not to be had any more.
+    fn refresh(&mut self, refresh: RouteRefresh, now: Instant) {
         let Some((_, Established { agreed, .. })) = self.slots.established() else { return };
-        let carried = refresh.family.is_some_and(|family| agreed.codec.families.contains(family));
+        let Some(family) = refresh.family.filter(|of| agreed.codec.families.contains(*of)) else {
+            return;
+        };
         let meant = match refresh.kind {
             RefreshKind::Request => true,
             RefreshKind::Begin | RefreshKind::End => agreed.enhanced_refresh,
             RefreshKind::Unknown(_) => false,
         };
-        if carried && meant {
-            self.act(Action::Refresh(refresh));
+        if !meant {
+            return;
         }
+        match refresh.kind {
+            RefreshKind::Begin => self.timers.set(Timer::Refresh(family), now, REFRESH_TIME),
+            RefreshKind::End => self.timers.stop(Timer::Refresh(family)),
+            RefreshKind::Request | RefreshKind::Unknown(_) => {}
+        }
+        self.act(Action::Refresh(refresh));
     }
 
     /// Events 24 and 25. The peer has closed, or is about to.

@@ -71,4 +71,5 @@ pub use machine::{
     DEFAULT_RESTART_TIME, DIAL_LIMIT, MAX_REFUSAL, OPEN_HOLD_TIME, REASONS_KEPT, STABLE_AFTER,
     Session,
 };
+pub use messages::REFRESH_TIME;
 pub use timer::Timer;

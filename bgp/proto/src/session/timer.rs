@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Direction;
+use crate::types::Family;
 
 /// What a session may be waiting for (RFC 4271 section 8.1.3, RFC 4724 section 4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,11 +20,13 @@ pub enum Timer {
     Restart,
     /// A returned peer must have sent its End-of-RIB by then.
     StalePath,
+    /// A peer that has begun to send a family again must have ended by then (RFC 7313 section 4).
+    Refresh(Family),
 }
 
 impl Timer {
     /// All of them.
-    pub const ALL: [Timer; 10] = [
+    pub const ALL: [Timer; 12] = [
         Timer::IdleHold,
         Timer::ConnectRetry,
         Timer::Hold(Direction::Outgoing),
@@ -34,6 +37,8 @@ impl Timer {
         Timer::Keepalive(Direction::IncomingAgain),
         Timer::Restart,
         Timer::StalePath,
+        Timer::Refresh(Family::Ipv4Unicast),
+        Timer::Refresh(Family::Ipv6Unicast),
     ];
 
     const fn index(self) -> usize {
@@ -44,6 +49,8 @@ impl Timer {
             Timer::Keepalive(direction) => 5 + direction.index(),
             Timer::Restart => 8,
             Timer::StalePath => 9,
+            Timer::Refresh(Family::Ipv4Unicast) => 10,
+            Timer::Refresh(Family::Ipv6Unicast) => 11,
         }
     }
 }

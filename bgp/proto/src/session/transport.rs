@@ -7,7 +7,7 @@ use super::machine::{Damping, Ending, OPEN_HOLD_TIME, Phase, Session};
 use super::timer::Timer;
 use super::{Action, Direction, DownReason, State, TcpFailure};
 use crate::types::HoldTime;
-use crate::wire::{Message, Notification};
+use crate::wire::{Message, Notification, RefreshKind, RouteRefresh};
 
 impl Session {
     /// Events 16 and 17. A connection that nobody waits for is closed.
@@ -42,6 +42,10 @@ impl Session {
             Timer::Hold(direction) => self.hold_expired(direction, now),
             Timer::Keepalive(direction) => self.keepalive(direction, now),
             Timer::Restart | Timer::StalePath => self.forget_stale(self.stale),
+            Timer::Refresh(family) => {
+                let ended = RouteRefresh { family: Some(family), kind: RefreshKind::End };
+                self.act(Action::Refresh(ended));
+            }
         }
     }
 

@@ -25,6 +25,7 @@ impl Core {
         let (messages_in, messages_out) = peer.counters.read();
         PeerStatus {
             config: peer.config.clone(),
+            dynamic: peer.dynamic,
             state: peer.state,
             since: live.map(|live| live.since),
             negotiated: live.map(|live| live.negotiated.clone()),

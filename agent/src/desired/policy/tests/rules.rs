@@ -275,3 +275,43 @@ fn next_hops_towards_a_router_of_our_as() {
         assert_eq!(sent(&mut bench, "rr"), [expected], "{set}");
     }
 }
+
+/// A range beside listed routers of the same network: who is listed is not of the range, whatever
+/// its address.
+#[test]
+fn ranges_and_who_is_listed() {
+    let text = format!(
+        "{THREE}  - {{name: racks, prefix: 10.1.0.0/24, asn: 65001, mesh: true, import: {{default: accept}}}}
+  - {{name: rack-9, address: 10.1.0.9, asn: 65001, import: {{default: accept}}}}
+  - name: far
+    address: 10.9.0.1
+    asn: 65009
+    export:
+      rules:
+        - {{name: of-racks, match: {{neighbor: [racks, tor-a]}}, set: {{med: 1}}, action: accept}}
+        - {{name: of-rack-9, match: {{neighbor: rack-9}}, set: {{med: 9}}, action: accept}}
+"
+    );
+    let snapshot = snapshot(&text);
+    let range = peers(&snapshot, &BTreeSet::new()).ranges.remove(0);
+    let dialled = PeerConfig {
+        name: "racks-10.1.0.7".to_owned(),
+        address: "10.1.0.7".parse().unwrap(),
+        ..range.template
+    };
+    for (from, to_far, to_mesh) in [
+        ("racks-10.1.0.7", Some("med 1 path [64512 65001]"), true),
+        ("rack-9", Some("med 9 path [64512 65001]"), false),
+        ("tor-a", Some("med 1 path [64512 65000]"), true),
+        ("node-c", None, false),
+    ] {
+        let mut bench = Bench::new(&snapshot);
+        bench.join(&snapshot, dialled.clone());
+        let next_hop = bench.peers[bench.key(from).0 as usize].address.to_string();
+        bench.send(from, "203.0.113.0/24".parse().unwrap(), &next_hop);
+        let expected: Vec<String> =
+            to_far.iter().map(|told| format!("203.0.113.0/24 via 10.0.0.1 {told}")).collect();
+        assert_eq!(sent(&mut bench, "far"), expected, "{from}");
+        assert_eq!(sent(&mut bench, "node-b").len(), usize::from(to_mesh), "{from}");
+    }
+}

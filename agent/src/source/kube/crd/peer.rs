@@ -68,6 +68,49 @@ pub struct BGPPeerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::families")]
     pub families: Option<Vec<String>>,
+    /// What it is dialled from. Default as the kernel chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::optional_address")]
+    pub local_address: Option<String>,
+    /// Our AS towards a peer of another AS (RFC 7705). Default the node's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::optional_asn")]
+    pub local_asn: Option<u32>,
+    /// What we are to a peer of another AS (RFC 9234).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^(provider|customer|peer|rs-server|rs-client)$"))]
+    pub role: Option<String>,
+    /// No session where it does not say its own role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_strict: Option<bool>,
+    /// Paths of a peer of another AS must begin with its AS. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforce_first_as: Option<bool>,
+    /// Its routes with the community graceful-shutdown are the last choice. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub honor_graceful_shutdown: Option<bool>,
+    /// The wait between attempts at first. Default 5s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub connect_retry: Option<String>,
+    /// The longest wait between attempts. Default 120s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub connect_retry_max: Option<String>,
+    /// How long it may read nothing (RFC 9687). Default 8m, or twice the hold time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub send_hold_time: Option<String>,
+    /// IPv4 routes by IPv6 next hops, where it offers them too (RFC 8950).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extended_next_hop: Option<bool>,
+    /// A NOTIFICATION does not end forwarding, where it offers that too (RFC 8538).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graceful_notification: Option<bool>,
+    /// Keeps the session down; the text is for the peer's operator (RFC 9003).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub shutdown: Option<String>,
     /// What it may send; without a policy nothing (RFC 8212).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub import: Option<ImportSpec>,
@@ -112,6 +155,14 @@ pub struct ImportSpec {
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub max_prefixes: Option<u32>,
+    /// A percentage of it, from which on it is told that the limit is near.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::word_or_number")]
+    pub max_prefixes_warning: Option<serde_json::Value>,
+    /// The session is tried again after this time. Default when it is reset.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::duration")]
+    pub max_prefixes_restart: Option<String>,
     /// In order, before all of this.
     #[serde(default)]
     #[schemars(length(max = 1000))]

@@ -16,6 +16,14 @@ pub(super) fn address(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// The same, where it may be left out.
+pub(super) fn optional_address(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string", "minLength": 2, "maxLength": 45, "pattern": "^[0-9a-fA-F:.]+$",
+        "nullable": true,
+    })
+}
+
 /// Four numbers with dots.
 pub(super) fn dotted(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "format": "ipv4" })

@@ -243,6 +243,8 @@ impl Witness {
         assert!(agreed <= 1, "two connections that both sides believe in");
         let runs = |timer| session.timers(self.now).any(|(other, _)| other == timer);
         assert_eq!(runs(Timer::Restart) || runs(Timer::StalePath), !self.stale.is_empty());
+        let refreshing = Family::ALL.into_iter().any(|family| runs(Timer::Refresh(family)));
+        assert!(self.up || !refreshing, "a refresh outlives its session");
         if matches!(session.state(), State::Connect | State::Active) {
             let dials = session.config().passive == Passive::No;
             assert_eq!(dials, runs(Timer::ConnectRetry), "nobody would ever dial");

@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::{asn, config, epoch, graceful, open_of};
 use crate::session::{
-    Action, Direction, DownReason, Event, Passive, Session, SessionConfig, State, TcpFailure,
+    Action, Direction, DownReason, Event, Passive, REFRESH_TIME, Session, SessionConfig, State,
+    TcpFailure, Timer,
 };
-use crate::types::{Families, Family};
+use crate::types::{Families, Family, HoldTime};
 use crate::wire::{
     Capability, Cease, Message, MessageError, Notification, Open, RefreshKind, RouteRefresh, Update,
 };
@@ -346,4 +347,37 @@ fn a_session_that_keeps_failing_young_is_damped() {
     now += 40 * SECOND;
     session.handle(Event::Reset(Cease::OutOfResources), now);
     assert!(session.poll_timeout().unwrap() - now <= SECOND);
+}
+
+/// A peer that begins to send a family again and never ends: after a time it is taken to have
+/// ended, and only in the session that it began in.
+#[test]
+fn a_refresh_that_never_ends_is_ended() {
+    let begin = |family| {
+        Message::RouteRefresh(RouteRefresh { family: Some(family), kind: RefreshKind::Begin })
+    };
+    let due = |session: &Session| -> Vec<Family> {
+        let running = |family: &Family| {
+            session.timers(epoch()).any(|(timer, _)| timer == Timer::Refresh(*family))
+        };
+        Family::ALL.into_iter().filter(running).collect()
+    };
+    let ours = SessionConfig { hold_time: HoldTime::DISABLED, ..config(1) };
+    let mut session = established(&ours, &config(2));
+    for family in Family::ALL {
+        receive(&mut session, IN, begin(family));
+    }
+    let end = RouteRefresh { family: Some(Family::Ipv6Unicast), kind: RefreshKind::End };
+    receive(&mut session, IN, Message::RouteRefresh(end));
+    assert_eq!(due(&session), [Family::Ipv4Unicast]);
+    actions(&mut session);
+    session.handle_timeout(epoch() + REFRESH_TIME);
+    let ended = RouteRefresh { family: Some(Family::Ipv4Unicast), kind: RefreshKind::End };
+    let done = actions(&mut session);
+    assert!(matches!(&done[..], [Action::Refresh(refresh)] if *refresh == ended), "{done:?}");
+    assert_eq!(due(&session), []);
+
+    receive(&mut session, IN, begin(Family::Ipv4Unicast));
+    session.handle(Event::TcpClosed(IN, TcpFailure::Closed), epoch());
+    assert_eq!(due(&session), []);
 }
