@@ -3,6 +3,7 @@
 //! What is measured is a ratio: absolute times belong to the machine. Each comparison starts the
 //! daemons itself, in network namespaces of its own.
 
+mod cluster;
 mod cni;
 mod convergence;
 mod sender;
@@ -29,6 +30,8 @@ enum Command {
     /// Attaching pods: latency, throughput, memory and system calls, beside the reference plugins and
     /// the least that a program can do
     Cni(cni::Options),
+    /// One agent of a large Kubernetes cluster: start, memory, CPU, requests to the API server
+    Cluster(cluster::Options),
     /// Whole tables, many peers, single changes and the kernel, beside other BGP speakers
     Speaker(speaker::Options),
     /// Part of `speaker`: plays all peers of a daemon
@@ -48,6 +51,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Convergence(options) => convergence::run(&options),
+        Command::Cluster(options) => cluster::run(&options),
         Command::Cni(options) => cni::run(&options),
         Command::Speaker(options) => speaker::run(options),
         Command::Player(options) => speaker::player::run(options),

@@ -29,7 +29,7 @@ mod report;
 mod scenario;
 mod session;
 mod table;
-mod usage;
+pub(crate) mod usage;
 pub(crate) mod writer;
 
 use std::path::PathBuf;

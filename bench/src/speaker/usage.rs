@@ -9,17 +9,17 @@ use twill_tests::lab::Host;
 
 /// See the module.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     /// User and system time, in seconds.
-    pub(super) cpu: f64,
+    pub(crate) cpu: f64,
     /// Resident memory at its peak, in MB.
-    pub(super) peak: f64,
+    pub(crate) peak: f64,
     /// Resident memory now, in MB.
-    pub(super) resident: f64,
+    pub(crate) resident: f64,
 }
 
 impl Usage {
-    pub(super) fn of(host: &Host) -> Result<Usage> {
+    pub(crate) fn of(host: &Host) -> Result<Usage> {
         let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid"));
         let holder = host.pid().to_string();
         let wanted = namespace(&holder)?;
@@ -60,7 +60,7 @@ fn megabytes(status: &str, key: &str) -> f64 {
 /// Routes in a host's kernel, by family: those of the main table, with whatever shares its tree.
 /// The kernel walks the whole tree for it, and who writes waits for that to end now and then: see
 /// [`super::probe`] for looking while routes are written.
-pub(super) fn kernel_routes(host: &Host, ipv6: bool) -> Result<usize> {
+pub(crate) fn kernel_routes(host: &Host, ipv6: bool) -> Result<usize> {
     let file = |name: &str| {
         let path = format!("/proc/{}/net/{name}", host.pid());
         fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))

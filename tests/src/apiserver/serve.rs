@@ -26,6 +26,8 @@ use super::world::{World, Write};
 
 /// The real server's limit.
 const BODY: usize = 3 << 20;
+/// Of the control socket.
+const STEERING: usize = 256 << 20;
 
 type Lines = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Broken>>>>;
 /// An answer's body: whole, or line by line.
@@ -81,7 +83,8 @@ impl Server {
     ) -> Result<Response<Body>, Infallible> {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
-        let answer = match read(request).await {
+        // Whoever steers puts whole clusters in place.
+        let answer = match read(request, STEERING).await {
             Ok(body) => control::answer(&mut self.world.borrow_mut(), &method, &path, &body),
             Err(refusal) => Err(refusal),
         };
@@ -169,7 +172,7 @@ impl Server {
         }
         let media = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media = media.unwrap_or("application/json").to_owned();
-        let body = read(request).await?;
+        let body = read(request, BODY).await?;
         let mut world = self.world.borrow_mut();
         match target.verb {
             Verb::List => {
@@ -227,10 +230,10 @@ fn parse(body: &[u8]) -> Result<Value, Refusal> {
         .map_err(|error| Refusal::bad_request(format!("the body cannot be read: {error}")))
 }
 
-async fn read(request: Request<Incoming>) -> Result<Bytes, Refusal> {
-    match Limited::new(request.into_body(), BODY).collect().await {
+async fn read(request: Request<Incoming>, limit: usize) -> Result<Bytes, Refusal> {
+    match Limited::new(request.into_body(), limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(_) => Err(Refusal::too_large(BODY)),
+        Err(_) => Err(Refusal::too_large(limit)),
     }
 }
 

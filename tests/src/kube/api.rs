@@ -117,6 +117,16 @@ impl Api {
         self.kubectl(&arguments, "").map(drop)
     }
 
+    /// Puts objects into the stand-in, status included.
+    pub fn put(&self, objects: &[Value]) -> Result<()> {
+        self.steer("POST", "/objects", &objects).map(drop)
+    }
+
+    /// Takes objects away from the stand-in, each by plural, namespace and name.
+    pub fn take_away(&self, places: &[[&str; 3]]) -> Result<()> {
+        self.steer("DELETE", "/objects", &places).map(drop)
+    }
+
     /// A fault of the stand-in, until cleared.
     pub fn fault(&self, fault: &Fault) -> Result<()> {
         self.steer("POST", "/faults", fault).map(drop)
