@@ -1,7 +1,7 @@
 //! `twill agent`: runs the node agent in the foreground.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tracing_subscriber::EnvFilter;
 
@@ -29,6 +29,9 @@ pub struct Args {
     /// service account, or of the kubeconfig].
     #[arg(long, env = "POD_NAMESPACE")]
     namespace: Option<String>,
+    /// With the API server: where its last word is kept, for a start without it.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/twill")]
+    state_dir: PathBuf,
     /// Where the other commands reach this agent.
     #[arg(long, env = "TWILL_SOCKET", default_value = "/run/twill/twill.sock")]
     socket: PathBuf,
@@ -79,6 +82,9 @@ fn source(args: Args) -> SourceOptions {
             kubeconfig: args.kubeconfig,
             node_config: args.node_config,
             namespace: args.namespace,
+            state_dir: args.state_dir,
+            // Beside the socket, which lies in memory.
+            run_dir: args.socket.parent().map(Path::to_owned).unwrap_or_default(),
         }),
         config => SourceOptions::File(config.unwrap_or_else(|| DEFAULT_FILE.into())),
     }

@@ -11,6 +11,7 @@
 //! server that is away changes nothing.
 
 pub mod annotation;
+mod cache;
 mod claims;
 pub mod client;
 pub mod crd;
@@ -37,6 +38,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
+use self::cache::Cache;
 use self::client::{ClientError, Connection};
 use self::doubt::{About, Doubt, Kind};
 use self::gathering::Gathering;
@@ -53,6 +55,12 @@ const TOLD: usize = 1024;
 const SETTLE: Duration = Duration::from_millis(20);
 /// ...and at the latest after so long.
 const SETTLE_AT_MOST: Duration = Duration::from_millis(200);
+/// How long a start waits for the API server where the last known world is there.
+const REMEMBER: Duration = Duration::from_secs(5);
+/// Between two times that the world is kept, and the same for each 500 nodes.
+const KEEP: Duration = Duration::from_secs(10);
+/// After a change: others follow close behind.
+const SOON: Duration = Duration::from_secs(1);
 /// How often it is said what the start waits for.
 const REMIND: Duration = Duration::from_secs(10);
 /// Doubts that `twill status` shows.
@@ -65,6 +73,10 @@ pub struct Options {
     pub kubeconfig: Option<PathBuf>,
     /// The node's own file; `None`: the usual one.
     pub node_config: Option<PathBuf>,
+    /// Where the last known world is kept, on disk.
+    pub state_dir: PathBuf,
+    /// Where its passwords are kept, in memory.
+    pub run_dir: PathBuf,
     /// Where our Secrets are; `None`: as the service account or the kubeconfig says.
     pub namespace: Option<String>,
 }
@@ -88,6 +100,14 @@ pub struct KubeSource {
     told: mpsc::Receiver<Told>,
     gathering: Gathering,
     world: World,
+    cache: Cache,
+    /// The world is that of the run before, where the API server says nothing.
+    remembered: bool,
+    /// It may be acted upon, though not all was told yet.
+    from_memory: bool,
+    /// When the world is to be kept; `None`: it has not changed.
+    keep_at: Option<Instant>,
+    kept_at: Option<Instant>,
     /// Of the Secrets that are followed.
     secrets: BTreeMap<String, AbortHandle>,
     tasks: JoinSet<()>,
@@ -137,13 +157,20 @@ impl KubeSource {
         ));
         let follow = teller.clone();
         tasks.spawn(follow.follow(Api::all(client.clone()), None, What::Peers, Told::Peer));
+        let cache = Cache::new(&options.state_dir, &options.run_dir);
+        let remembered = cache.load(&local.node);
         Ok(KubeSource {
+            cache,
+            from_memory: false,
+            keep_at: None,
+            kept_at: None,
             local,
             connection,
             teller,
             told,
             gathering: Gathering::default(),
-            world: World::default(),
+            remembered: remembered.is_some(),
+            world: remembered.unwrap_or_default(),
             secrets: BTreeMap::new(),
             tasks,
             snapshot: None,
@@ -161,13 +188,23 @@ impl KubeSource {
     /// Waits until the API server has told enough for a first snapshot. Safe to cancel.
     pub async fn first(&mut self) -> watch::Receiver<Arc<Snapshot>> {
         let mut remind_at = Instant::now() + REMIND;
+        let remember_at = Instant::now() + REMEMBER;
+        let mut away = self.connection.away.clone();
         loop {
             let waiting = self.publish();
             if let Some(snapshot) = &self.snapshot {
                 return snapshot.subscribe();
             }
+            let is_away = away.borrow_and_update().is_some();
+            if self.remembered && !self.from_memory && (is_away || remember_at <= Instant::now()) {
+                tracing::warn!("the API server does not answer: starting with what it said last");
+                self.from_memory = true;
+                continue;
+            }
             tokio::select! {
                 () = self.take() => {}
+                Ok(()) = away.changed() => {}
+                () = tokio::time::sleep_until(remember_at), if !self.from_memory => {}
                 () = tokio::time::sleep_until(remind_at) => {
                     let why = waiting.err().unwrap_or_default();
                     tracing::info!("waiting for the API server: {why}");
@@ -200,9 +237,12 @@ impl KubeSource {
     /// Follows the API server until dropped.
     pub async fn run(mut self) {
         let mut away = self.connection.away.clone();
+        self.keep_soon();
         loop {
+            let keep_at = self.keep_at;
             tokio::select! {
                 () = self.take() => {}
+                () = sleep_until(keep_at) => self.keep(),
                 Ok(()) = away.changed() => {
                     match &*away.borrow_and_update() {
                         Some(why) => tracing::warn!(
@@ -214,7 +254,34 @@ impl KubeSource {
             }
             // An error is what is still waited for, and part of the report.
             drop(self.publish());
+            while self.tasks.try_join_next().is_some() {}
         }
+    }
+
+    /// The world has changed, and is to be kept.
+    fn keep_soon(&mut self) {
+        if self.keep_at.is_none() {
+            let nodes = u32::try_from(self.world.facts().count()).unwrap_or(u32::MAX);
+            let pause = KEEP.saturating_mul(1 + nodes / 500);
+            let now = Instant::now();
+            self.keep_at = Some(self.kept_at.map_or(now + SOON, |at| (at + pause).max(now + SOON)));
+        }
+    }
+
+    /// Writes the world to the disk, beside all else.
+    fn keep(&mut self) {
+        self.keep_at = None;
+        // Half a world is worse than the one before.
+        if self.gathering.waits_for().is_some() || self.snapshot.is_none() {
+            return;
+        }
+        self.kept_at = Some(Instant::now());
+        let (cache, image) = (self.cache.clone(), Cache::image(&self.world, &self.local.node));
+        self.tasks.spawn_blocking(move || {
+            if let Err(error) = cache.save(&image) {
+                tracing::warn!("{error}");
+            }
+        });
     }
 
     /// Takes what is told next, and all that follows it closely.
@@ -223,6 +290,7 @@ impl KubeSource {
             // The tasks that tell live as long as this.
             return std::future::pending().await;
         };
+        self.keep_soon();
         self.gathering.take(&mut self.world, first);
         let latest = Instant::now() + SETTLE_AT_MOST;
         while let Ok(Some(told)) =
@@ -235,7 +303,8 @@ impl KubeSource {
     /// What follows from the world, to whoever acts upon it. An error says what is still waited
     /// for.
     fn publish(&mut self) -> Result<(), String> {
-        if let Some(waiting) = self.gathering.waits_for() {
+        let waits_for = self.gathering.waits_for();
+        if let Some(waiting) = waits_for.clone().filter(|_| !self.from_memory) {
             let troubles = self.gathering.troubles(true).next();
             let waiting = match troubles {
                 Some(trouble) => format!("{waiting}; {trouble}"),
@@ -246,7 +315,8 @@ impl KubeSource {
         }
         let compiled = self.world.compile(&self.local);
         self.follow_secrets(&compiled.secrets);
-        let untold = compiled.untold.first().filter(|_| self.snapshot.is_none());
+        let untold = compiled.untold.first();
+        let untold = untold.filter(|_| self.snapshot.is_none() && !self.from_memory);
         let waiting = match (compiled.snapshot, untold) {
             (Ok(_), Some(name)) => Some(format!("the Secret {name} was not told of yet")),
             (Ok(snapshot), None) => {
@@ -266,7 +336,7 @@ impl KubeSource {
             }
             (Err(waiting), _) => Some(waiting),
         };
-        self.publish_report(&compiled.doubts, waiting.as_deref());
+        self.publish_report(&compiled.doubts, waiting.as_deref().or(waits_for.as_deref()));
         for doubt in compiled.doubts.iter().filter(|doubt| !self.known.contains(doubt)) {
             tracing::warn!("{doubt}");
         }
@@ -346,6 +416,13 @@ impl KubeSource {
             }
             differs
         });
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use twill_bgp::proto::types::Prefix;
 
 use super::annotation::NodeAnnotations;
@@ -165,11 +166,10 @@ impl NodeFacts {
         };
         let created = k8s_openapi::jiff::Timestamp::from_second(self.created).ok();
         object::Node {
-            metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+            metadata: ObjectMeta {
                 name: Some(self.name.to_string()),
                 uid: Some(self.uid.to_string()),
-                creation_timestamp: created
-                    .map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
+                creation_timestamp: created.map(Time),
                 labels: Some(self.labels.map()),
                 annotations: Some(self.annotations.as_written(true)),
                 ..Default::default()

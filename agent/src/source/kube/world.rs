@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use twill_bgp::Secret;
 use twill_bgp::proto::types::{ClusterId, Prefix, RouterId};
 
@@ -133,6 +134,36 @@ impl World {
         self.secrets.entry(name.to_owned()).or_insert(None);
     }
 
+    /// A password that was in force before this agent started.
+    pub(super) fn password_stood(&mut self, reference: settings::SecretKey, secret: Secret) {
+        self.standing_secrets.insert(reference, secret);
+    }
+
+    /// The passwords that are or were in force.
+    pub(super) fn standing_passwords(
+        &self,
+    ) -> impl Iterator<Item = (&settings::SecretKey, &Secret)> {
+        self.standing_secrets.iter()
+    }
+
+    /// The resources as they stand.
+    pub(super) fn kept_configurations(&self) -> Vec<object::Configuration> {
+        let kept = |(name, held): (&String, &Held)| {
+            let (metadata, spec) = held.kept(name);
+            object::Configuration { metadata, spec }
+        };
+        self.configurations.iter().map(kept).collect()
+    }
+
+    /// The resources as they stand.
+    pub(super) fn kept_peers(&self) -> Vec<object::Peer> {
+        let kept = |(name, held): (&String, &Held)| {
+            let (metadata, spec) = held.kept(name);
+            object::Peer { metadata, spec }
+        };
+        self.peers.iter().map(kept).collect()
+    }
+
     /// The condition NetworkUnavailable of a Node.
     pub fn network_of(&self, name: &str) -> Option<node::Network> {
         self.nodes.get(name)?.facts.network.clone()
@@ -238,11 +269,20 @@ pub(crate) fn hash_of(parts: &[&str]) -> u64 {
         })
 }
 
-fn hold(
-    all: &mut BTreeMap<String, Held>,
-    meta: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
-    spec: &serde_json::Value,
-) {
+impl Held {
+    fn kept(&self, name: &str) -> (ObjectMeta, serde_json::Value) {
+        let created = k8s_openapi::jiff::Timestamp::from_second(self.created).ok();
+        let metadata = ObjectMeta {
+            name: Some(name.to_owned()),
+            uid: Some(self.uid.to_string()),
+            creation_timestamp: created.map(Time),
+            ..ObjectMeta::default()
+        };
+        (metadata, self.standing.clone().unwrap_or_else(|| self.spec.clone()))
+    }
+}
+
+fn hold(all: &mut BTreeMap<String, Held>, meta: &ObjectMeta, spec: &serde_json::Value) {
     let uid: Box<str> = meta.uid.clone().unwrap_or_default().into();
     let name = meta.name.clone().unwrap_or_default();
     let before = all.remove(&name).filter(|before| before.uid == uid);

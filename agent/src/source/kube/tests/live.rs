@@ -75,7 +75,10 @@ fn options(folder: &std::path::Path, url: &str) -> Options {
 
 impl Stage {
     async fn on(server: ApiServer) -> Stage {
-        let folder = folder();
+        Stage::within(server, folder()).await
+    }
+
+    async fn within(server: ApiServer, folder: PathBuf) -> Stage {
         let mut source = KubeSource::open(&options(&folder, &server.url())).await.unwrap();
         let snapshots = tokio::time::timeout(PATIENCE, source.first()).await.unwrap();
         let (reports, findings) = (source.reports(), source.findings());
@@ -172,7 +175,7 @@ async fn an_invalid_change_is_told_and_what_was_before_stands() {
 /// changed meanwhile is taken in the end.
 #[tokio::test]
 async fn a_bad_day_takes_nothing_away() {
-    for effect in [
+    let days = [
         Effect::Drop,
         Effect::Gone,
         Effect::Close,
@@ -180,28 +183,31 @@ async fn a_bad_day_takes_nothing_away() {
         Effect::Partial { items: 1 },
         Effect::Status { code: 503, retry_after: None },
         Effect::Status { code: 429, retry_after: Some(1) },
-    ] {
-        let mut stage = Stage::start().await;
-        let mut seen = stage.snapshots.clone();
-        let mut watching = JoinSet::new();
-        watching.spawn(async move {
-            let mut least = usize::MAX;
-            while seen.changed().await.is_ok() {
-                least = least.min(seen.borrow_and_update().nodes.len());
-            }
-            least
-        });
-        stage.server.fault(Fault::new(effect.clone()).resource("nodes").times(3));
-        if matches!(effect, Effect::Partial { .. }) {
-            // A list is only asked for again where the watch cannot go on.
-            stage.server.fault(Fault::new(Effect::Gone).resource("nodes").times(1));
+    ];
+    futures::future::join_all(days.map(bad_day)).await;
+}
+
+async fn bad_day(effect: Effect) {
+    let mut stage = Stage::start().await;
+    let mut seen = stage.snapshots.clone();
+    let mut watching = JoinSet::new();
+    watching.spawn(async move {
+        let mut least = usize::MAX;
+        while seen.changed().await.is_ok() {
+            least = least.min(seen.borrow_and_update().nodes.len());
         }
-        stage.server.put(node(5));
-        stage.until(&format!("n5 after {effect:?}"), |is| is.nodes.contains_key("n5")).await;
-        stage.tasks.shutdown().await;
-        let least = watching.join_next().await.unwrap().unwrap();
-        assert!(least >= 2, "{effect:?}: only {least} nodes at some time");
+        least
+    });
+    stage.server.fault(Fault::new(effect.clone()).resource("nodes").times(3));
+    if matches!(effect, Effect::Partial { .. }) {
+        // A list is only asked for again where the watch cannot go on.
+        stage.server.fault(Fault::new(Effect::Gone).resource("nodes").times(1));
     }
+    stage.server.put(node(5));
+    stage.until(&format!("n5 after {effect:?}"), |is| is.nodes.contains_key("n5")).await;
+    stage.tasks.shutdown().await;
+    let least = watching.join_next().await.unwrap().unwrap();
+    assert!(least >= 2, "{effect:?}: only {least} nodes at some time");
 }
 
 /// Away for a while, at run time: nothing changes; what happened meanwhile is taken afterwards,
@@ -244,4 +250,56 @@ async fn without_the_definitions_the_mesh_is_there_and_the_remedy_is_told() {
     assert_eq!(stage.names(), ["n2"]);
     let problems = stage.reports.borrow().problems.join("\n");
     assert!(problems.contains("twill crds"), "{problems}");
+}
+
+/// Started while the API server is away: as it was known last, passwords included, none of which
+/// are on the disk.
+#[tokio::test]
+async fn an_agent_that_starts_without_the_api_server_has_the_world_of_before() {
+    let server = server();
+    server.put(json!({"apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "tor", "namespace": "twill"}, "data": {"password": "aHVudGVyMg=="}}));
+    let spec = json!({"address": "10.0.0.254", "asn": 65000, "passwordSecretRef": {"name": "tor"}});
+    server.put(custom("BGPPeer", "tor", &spec));
+    server.edit("nodes", "", "n1", |node| {
+        node["metadata"]["annotations"] = json!({
+            "kube-router.io/peer.ips": "10.0.0.253", "kube-router.io/peer.asns": "65000",
+            "kube-router.io/peer.passwords": "c3dvcmRmaXNo",
+        });
+    });
+    let mut stage = Stage::on(server).await;
+    let whole = |is: &Snapshot| {
+        let passwords = is.peers.values().filter(|peer| peer.password.is_some());
+        passwords.count() == 2
+    };
+    stage.until("both peers", whole).await;
+    let before = Arc::clone(&stage.snapshots.borrow());
+    let (state, run) = (stage.folder.join("state"), stage.folder.join("run"));
+    let kept = tokio::time::timeout(PATIENCE, async {
+        while !state.join("world.json").exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(kept.await.is_ok());
+    let world = fs::read_to_string(state.join("world.json")).unwrap();
+    for secret in ["aHVudGVyMg==", "hunter2", "c3dvcmRmaXNo", "swordfish"] {
+        assert!(!world.contains(secret), "{secret} is on the disk");
+    }
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &fs::metadata(run.join("secrets.json")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+
+    stage.tasks.shutdown().await;
+    stage.server.listen(false);
+    let mut again = KubeSource::open(&options(&stage.folder, &stage.server.url())).await.unwrap();
+    let mut snapshots = tokio::time::timeout(PATIENCE, again.first()).await.unwrap();
+    assert_eq!(*snapshots.borrow_and_update(), before);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(again.run());
+    // And it goes on from there when the API server is back.
+    stage.server.delete("nodes", "", "n3");
+    stage.server.listen(true);
+    let reached = snapshots.wait_for(|is| !is.nodes.contains_key("n3"));
+    assert!(tokio::time::timeout(PATIENCE, reached).await.is_ok());
 }
