@@ -64,6 +64,48 @@ fn both_dial_at_once_and_the_first_has_the_higher_id() -> Result<()> {
     both_dial_at_once("collision-higher", ["2.2.2.2", "1.1.1.1"])
 }
 
+/// A firewall lets connections be opened in one direction alone. The pair meets by the connection
+/// of the side that can dial, whichever it is, and stays together.
+fn one_way(name: &str, shielded: usize) -> Result<()> {
+    let cluster = Cluster::build(name, Plan { nodes: 2, pods: 0, ..Plan::default() })?;
+    let firewall = "table inet firewall { chain in { type filter hook input priority 0; \
+                    tcp dport 179 tcp flags & (syn|ack) == syn counter drop; }; }";
+    cluster.nodes[shielded].host().run_with_input(&["nft", "-f", "-"], firewall)?;
+    for node in &cluster.nodes {
+        node.start()?;
+    }
+    let other = ["node-b", "node-a"];
+    let ways = ["outgoing", "incoming"];
+    for (index, node) in cluster.nodes.iter().enumerate() {
+        let took = node.wait_peer(other[index], "Established")?;
+        let detail = node.json(&["peers", other[index]])?[0]["detail"].clone();
+        let way = ways[usize::from(index != shielded)];
+        println!("{}: {way} after {:.1} s", node.name(), took.as_secs_f64());
+        assert_eq!(detail["negotiated"]["direction"], way, "{detail}");
+    }
+    let dropped = cluster.nodes[shielded].host().run(&["nft", "list", "table", "inet", "firewall"]);
+    assert!(!dropped?.contains("packets 0 "), "the firewall was never asked");
+    hold("the session", Duration::from_secs(3), || {
+        Ok(cluster.nodes.iter().zip(other).all(|(node, other)| {
+            node.peer(other).is_ok_and(|peer| peer["state"] == "Established" && peer["flaps"] == 0)
+        }))
+    })?;
+    cluster.wait_mesh()?;
+    cluster.lab.passed()
+}
+
+#[test]
+fn a_one_way_firewall_at_the_first_node_lets_the_pair_meet() -> Result<()> {
+    skip_unless!(lab);
+    one_way("one-way-first", 0)
+}
+
+#[test]
+fn a_one_way_firewall_at_the_second_node_lets_the_pair_meet() -> Result<()> {
+    skip_unless!(lab);
+    one_way("one-way-second", 1)
+}
+
 fn with_password(cluster: &Cluster, number: usize, file: &str) -> String {
     cluster
         .plan

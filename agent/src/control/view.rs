@@ -6,9 +6,7 @@ use std::time::SystemTime;
 
 use twill_bgp::proto::rib::{LostBecause, PeerKind, RouteView};
 use twill_bgp::proto::session::{Passive, State};
-use twill_bgp::proto::types::{
-    AsPath, Families, Family, Origin, RouterId, Segment, SegmentKind,
-};
+use twill_bgp::proto::types::{AsPath, Families, Family, Origin, RouterId, Segment, SegmentKind};
 use twill_bgp::{Ended, PeerConfig, PeerStatus, Reason, RouteEntry, Ttl};
 
 use super::{api, peer_detail, timestamp};
