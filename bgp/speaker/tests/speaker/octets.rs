@@ -69,7 +69,7 @@ impl Raw {
     }
 
     /// All messages until the connection ends.
-    async fn to_the_end(mut self) -> Vec<Message> {
+    async fn read_to_end(mut self) -> Vec<Message> {
         let mut messages = Vec::new();
         loop {
             while let Some(message) = self.codec.decode(&mut self.received).unwrap() {
@@ -139,7 +139,7 @@ async fn a_fault_without_routes_ends_the_session_with_valid_words() {
     table.holds(&["10.1.0.0/24"]).await;
     a.announce("10.9.0.0/24").await;
     raw.dribble(&update(BAD_ORIGIN_ALONE)).await;
-    let said = raw.to_the_end().await;
+    let said = raw.read_to_end().await;
     let Some(Message::Notification(last)) = said.last() else { panic!("no reason: {said:?}") };
     assert_eq!((last.code, last.subcode), (3, 6), "Invalid ORIGIN Attribute");
     assert_eq!(*last.data, [0x40, 1, 1, 9], "the attribute");

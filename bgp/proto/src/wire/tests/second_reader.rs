@@ -33,9 +33,9 @@ fn read(codec: &Codec, message: BytesMut) -> BgpUpdateMessage {
 }
 
 /// Written by us, read by the other.
-fn passed(message: Message) -> BgpMessage {
+fn passed(message: &Message) -> BgpMessage {
     let mut out = BytesMut::new();
-    Codec::default().encode(&message, &mut out);
+    Codec::default().encode(message, &mut out);
     read_any(&Codec::default(), out)
 }
 
@@ -207,7 +207,7 @@ fn routes() -> impl Strategy<Value = (Codec, Attributes, Vec<Prefix>)> {
 proptest! {
     #[test]
     fn opens(open in strategy::open()) {
-        let BgpMessage::Open(read) = passed(Message::Open(open.clone())) else {
+        let BgpMessage::Open(read) = passed(&Message::Open(open.clone())) else {
             panic!("not an OPEN")
         };
         let Open { asn, hold_time, router_id, capabilities } = open;
@@ -228,7 +228,7 @@ proptest! {
 
     #[test]
     fn notifications(notification in strategy::notification()) {
-        let read = passed(Message::Notification(notification.clone()));
+        let read = passed(&Message::Notification(notification.clone()));
         let BgpMessage::Notification(read) = read else { panic!("not a NOTIFICATION: {read:?}") };
         prop_assert_eq!(read.error.get_codes(), (notification.code, notification.subcode));
         prop_assert_eq!(&read.data[..], &notification.data[..]);
@@ -236,7 +236,7 @@ proptest! {
 
     #[test]
     fn refreshes(refresh in strategy::refresh()) {
-        let read = passed(Message::RouteRefresh(refresh.clone()));
+        let read = passed(&Message::RouteRefresh(refresh));
         let BgpMessage::RouteRefresh(read) = read else { panic!("no ROUTE-REFRESH: {read:?}") };
         prop_assert_eq!(read.subtype, refresh.kind.to_u8());
         if let Some(family) = refresh.family {
