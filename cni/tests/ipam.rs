@@ -130,6 +130,53 @@ fn keys_that_lie() {
     assert_eq!(host.left(&["other"]), BTreeSet::new());
 }
 
+/// Files of removed leases are used again, and no other lease changes with them: not where a kept
+/// file has a second name, as after an ADD that was killed, and not where it is lost or damaged.
+#[test]
+fn kept_files_are_used_again() {
+    if !can_run() {
+        return;
+    }
+    let host = Host::new("spares");
+    let config = host.config("1.0.0", "link-local", &["10.0.0.0/24"]);
+    let network = host.data().join("net");
+    let kept = || {
+        let files = std::fs::read_dir(network.join(".twill")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("spare.")).count()
+    };
+    for pod in ["a", "b", "c"] {
+        host.pod(pod);
+    }
+    host.call("ADD", "a", &config).ok();
+    host.call("DEL", "a", &config).ok();
+    assert_eq!(kept(), 2, "the lease and the key");
+    host.call("ADD", "a", &config).ok();
+    assert_eq!(kept(), 0);
+    host.call("ADD", "b", &config).ok();
+    host.call("DEL", "a", &config).ok();
+    // Both kept files are the lease of b as well.
+    for number in ["spare.0", "spare.1"] {
+        let path = network.join(".twill").join(number);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::hard_link(network.join("10.0.0.3"), &path).unwrap();
+    }
+    host.call("ADD", "c", &config).ok();
+    for (address, holder) in [("10.0.0.3", "b"), ("10.0.0.4", "c")] {
+        let text = std::fs::read_to_string(network.join(address)).unwrap();
+        assert_eq!(text, format!("{holder}\r\neth0"));
+    }
+    assert_eq!(kept(), 0);
+    host.call("DEL", "c", &config).ok();
+    std::fs::remove_file(network.join(".twill/spare.1")).unwrap();
+    std::fs::remove_file(network.join(".twill/spare.0")).unwrap();
+    std::fs::create_dir(network.join(".twill/spare.1")).unwrap();
+    host.call("ADD", "c", &config).ok();
+    host.call("DEL", "c", &config).ok();
+    host.call("DEL", "b", &config).ok();
+    assert_eq!(host.left(&["a", "b", "c"]), BTreeSet::new());
+}
+
 /// Ours and the reference's host-local on one directory at the same time: their lock is one, so
 /// no address is given twice, and each frees what the other gave.
 #[test]

@@ -12,8 +12,9 @@
 //! What is ours alone is in `.twill`, and all of it can be lost or wrong without an address being
 //! given twice, because a lease alone decides that:
 //!
-//! - `keys/CONTAINER:INTERFACE`: a symbolic link whose text is the holder's addresses, made before
-//!   the leases and removed after them, so DEL reads no lease but its own.
+//! - `keys/CONTAINER:INTERFACE`: the holder's addresses, made before the leases and removed after
+//!   them, so DEL reads no lease but its own.
+//! - `spare.N`: files of removed leases and keys, kept for the next ones.
 //! - `released.4`, `released.6`: the addresses given back, in order: the queue for giving out again.
 //! - `state`: the boot that all this is of, which sets have no address left that was never used,
 //!   and whether all leases have keys, as of when the directories were changed last. Where they have,

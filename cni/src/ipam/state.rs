@@ -9,13 +9,14 @@ use std::path::Path;
 use crate::config::Range;
 use crate::hash::digest;
 
-const MAGIC: &[u8; 8] = b"twilsta3";
+const MAGIC: &[u8; 8] = b"twilsta4";
 /// Sets whose use is remembered; the walk of further ones starts anew each time.
 const SETS: usize = 8;
 const BOOT_LENGTH: usize = 36;
 const COMPLETE_AT: usize = 8 + BOOT_LENGTH;
 const MARKS_AT: usize = COMPLETE_AT + 4;
-const SETS_AT: usize = MARKS_AT + 16;
+const SPARES_AT: usize = MARKS_AT + 16;
+const SETS_AT: usize = SPARES_AT + 4;
 const SIZE: usize = SETS_AT + 8 * SETS;
 
 /// The state, and its file.
@@ -24,6 +25,7 @@ pub(crate) struct State {
     boot: [u8; BOOT_LENGTH],
     complete: bool,
     marks: Marks,
+    spares: u32,
     used_up: [u64; SETS],
 }
 
@@ -62,6 +64,7 @@ impl State {
             boot: boot()?,
             complete: false,
             marks: Marks::default(),
+            spares: 0,
             used_up: [0; SETS],
         };
         if length != SIZE || bytes[..8] != MAGIC[..] {
@@ -78,7 +81,8 @@ impl State {
             |at: usize| u64::from_le_bytes([0, 1, 2, 3, 4, 5, 6, 7].map(|place| bytes[at + place]));
         let marks = Marks { leases: number(MARKS_AT), keys: number(MARKS_AT + 8) };
         let complete = bytes[COMPLETE_AT] == 1;
-        Ok((Self { complete, marks, used_up, ..fresh }, Found::Current))
+        let spares = u32::from_le_bytes([0, 1, 2, 3].map(|place| bytes[SPARES_AT + place]));
+        Ok((Self { complete, marks, spares, used_up, ..fresh }, Found::Current))
     }
 
     /// Writes it in place by one system call, with what the directories are marked by now.
@@ -90,6 +94,7 @@ impl State {
         bytes.extend_from_slice(&u32::from(self.complete).to_le_bytes());
         bytes.extend_from_slice(&self.marks.leases.to_le_bytes());
         bytes.extend_from_slice(&self.marks.keys.to_le_bytes());
+        bytes.extend_from_slice(&self.spares.to_le_bytes());
         for digest in self.used_up {
             bytes.extend_from_slice(&digest.to_le_bytes());
         }
@@ -104,6 +109,15 @@ impl State {
 
     pub(crate) fn set_complete(&mut self, complete: bool) {
         self.complete = complete;
+    }
+
+    /// How many files are kept for the next leases and keys, as far as is known.
+    pub(crate) fn spares(&self) -> u32 {
+        self.spares
+    }
+
+    pub(crate) fn set_spares(&mut self, spares: u32) {
+        self.spares = spares;
     }
 
     /// Compares with what the directories are marked by.

@@ -3,11 +3,11 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
 
 use crate::config::Range;
 use crate::hash::digest;
@@ -19,6 +19,8 @@ use crate::ipam::{Holder, IpamError};
 
 /// Between container id and interface, as the reference writes it on every system.
 const LINE_BREAK: &str = "\r\n";
+/// So many files of removed leases and keys are kept.
+const SPARES: u32 = 256;
 /// NAME_MAX.
 const LONGEST_NAME: usize = 255;
 
@@ -226,18 +228,7 @@ impl Store {
     ) -> Result<(), IpamError> {
         let key = self.key_path(holder);
         let text = addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ");
-        let linked = symlink(&text, &key).or_else(|error| match error.kind() {
-            // Of an ADD that was killed before its leases, or of another holder of a long name.
-            ErrorKind::AlreadyExists => {
-                self.state.set_complete(false);
-                fs::remove_file(&key).and_then(|()| symlink(&text, &key))
-            }
-            ErrorKind::NotFound => {
-                fs::create_dir_all(self.own("keys")).and_then(|()| symlink(&text, &key))
-            }
-            _ => Err(error),
-        });
-        linked.map_err(failed("write", &key))?;
+        self.write_key(&key, &text).map_err(failed("write", &key))?;
         let result = self.write_leases(holder, addresses);
         if result.is_err() {
             // Best effort: a key without leases says nothing.
@@ -246,20 +237,30 @@ impl Store {
         result
     }
 
-    fn write_leases(&self, holder: Holder<'_>, addresses: &[IpAddr]) -> Result<(), IpamError> {
-        let new = self.own("new");
-        let text = format!("{}{LINE_BREAK}{}", holder.container_id, holder.interface);
-        let create = || OpenOptions::new().write(true).create_new(true).mode(0o644).open(&new);
-        let created = create().or_else(|error| match error.kind() {
-            // Of an ADD that was killed. Never written over: it may be one file with a lease.
-            ErrorKind::AlreadyExists => fs::remove_file(&new).and_then(|()| create()),
+    fn write_key(&mut self, key: &Path, text: &str) -> io::Result<()> {
+        let file = self.prepare(text)?;
+        let linked = fs::hard_link(&file, key).or_else(|error| match error.kind() {
+            // Of an ADD that was killed before its leases, or of another holder of a long name.
+            ErrorKind::AlreadyExists => {
+                self.state.set_complete(false);
+                fs::remove_file(key).and_then(|()| fs::hard_link(&file, key))
+            }
+            ErrorKind::NotFound => {
+                let made = fs::create_dir_all(self.own("keys"));
+                made.and_then(|()| fs::hard_link(&file, key))
+            }
             _ => Err(error),
         });
-        let written = created.and_then(|mut file| file.write_all(text.as_bytes()));
-        written.map_err(failed("write", &new))?;
+        linked.and_then(|()| fs::remove_file(&file))
+    }
+
+    fn write_leases(&mut self, holder: Holder<'_>, addresses: &[IpAddr]) -> Result<(), IpamError> {
+        let text = format!("{}{LINE_BREAK}{}", holder.container_id, holder.interface);
+        let new = self.own("new");
+        let file = self.prepare(&text).map_err(failed("write", &new))?;
         for (made, address) in addresses.iter().enumerate() {
             let path = self.lease_path(*address);
-            if let Err(error) = fs::hard_link(&new, &path) {
+            if let Err(error) = fs::hard_link(&file, &path) {
                 for address in addresses.iter().take(made) {
                     // Best effort, of what was made a moment ago.
                     let _ = fs::remove_file(self.lease_path(*address));
@@ -267,7 +268,66 @@ impl Store {
                 return Err(failed("write", &path)(error));
             }
         }
-        fs::remove_file(&new).map_err(failed("remove", &new))
+        fs::remove_file(&file).map_err(failed("remove", &file))
+    }
+
+    /// A file with this text, under a name that nobody reads: one that was kept, or a new one.
+    fn prepare(&mut self, text: &str) -> io::Result<PathBuf> {
+        while let Some(number) = self.state.spares().checked_sub(1) {
+            self.state.set_spares(number);
+            let path = self.spare_path(number);
+            match overwrite_spare(&path, text.as_bytes()) {
+                Ok(true) => return Ok(path),
+                // It is a lease or a key still: only this name of it goes.
+                Ok(false) => drop(fs::remove_file(&path)),
+                // Lost or damaged: so may be the others.
+                Err(_) => self.state.set_spares(0),
+            }
+        }
+        let new = self.own("new");
+        let create = || OpenOptions::new().write(true).create_new(true).mode(0o644).open(&new);
+        let created = create().or_else(|error| match error.kind() {
+            // Of an ADD that was killed. Never written over: it may be one file with a lease.
+            ErrorKind::AlreadyExists => fs::remove_file(&new).and_then(|()| create()),
+            _ => Err(error),
+        });
+        created?.write_all(text.as_bytes())?;
+        Ok(new)
+    }
+
+    /// Takes a name of a file away. The file is kept for another lease or key, because file systems
+    /// such as ext4 pay for each file that is made and removed: they look at all inodes freed in
+    /// the last minutes before they take one.
+    fn retire(&mut self, path: &Path) -> io::Result<()> {
+        let number = self.state.spares();
+        let found = match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            found => found?,
+        };
+        // Only under its last name, or another lease would change with it.
+        if number < SPARES && found.is_file() && found.nlink() == 1 {
+            let spare = self.spare_path(number);
+            let kept = rename_without_replacing(path, &spare).or_else(|error| match error.kind() {
+                // Lost from the count.
+                ErrorKind::AlreadyExists => {
+                    fs::remove_file(&spare).and_then(|()| rename_without_replacing(path, &spare))
+                }
+                _ => Err(error),
+            });
+            if kept.is_ok() {
+                self.state.set_spares(number + 1);
+                // The reference reads every file below its directory, whatever its name, and would
+                // find a holder that has gone. Not to nothing: ext4 writes such a file out at once.
+                let text = OpenOptions::new().write(true).open(&spare);
+                let _ = text.and_then(|file| file.set_len(1));
+                return Ok(());
+            }
+        }
+        unless_missing(fs::remove_file(path))
+    }
+
+    fn spare_path(&self, number: u32) -> PathBuf {
+        self.own(&format!("spare.{number}"))
     }
 
     /// Takes back all that is the holder's.
@@ -315,9 +375,9 @@ impl Store {
         Ok(freed)
     }
 
-    fn remove_key(&self, holder: Holder<'_>) -> Result<(), IpamError> {
+    fn remove_key(&mut self, holder: Holder<'_>) -> Result<(), IpamError> {
         let key = self.key_path(holder);
-        unless_missing(fs::remove_file(&key)).map_err(failed("remove", &key))
+        self.retire(&key).map_err(failed("remove", &key))
     }
 
     /// Takes back one lease.
@@ -330,10 +390,10 @@ impl Store {
     }
 
     /// First the record, then the lease: in between the address is held, not free too soon.
-    fn remove_lease(&self, address: IpAddr, time: Uptime) -> Result<(), IpamError> {
+    fn remove_lease(&mut self, address: IpAddr, time: Uptime) -> Result<(), IpamError> {
         let path = self.lease_path(address);
         let recorded = self.released_file(address.is_ipv6()).append(address, time);
-        unless_missing(fs::remove_file(&path)).map_err(failed("remove", &path))?;
+        self.retire(&path).map_err(failed("remove", &path))?;
         if recorded.is_err() {
             // A full disk may have room for it now. If not, the address does without its rest:
             // better than never being freed.
@@ -410,10 +470,33 @@ fn key_path(directory: &Path, holder: Holder<'_>) -> PathBuf {
     directory.join(".twill/keys").join(name)
 }
 
-/// What a key says; nothing where there is none.
+/// What a key says; nothing where there is none. Keys of before files were kept are symbolic links.
 fn addresses_named(key: &Path) -> Vec<IpAddr> {
-    let text = fs::read_link(key).unwrap_or_default();
-    text.to_str().unwrap_or_default().split(' ').filter_map(|a| a.parse().ok()).collect()
+    let text = match fs::read_link(key) {
+        Ok(text) => text.into_os_string().into_string().unwrap_or_default(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Vec::new(),
+        Err(_) => fs::read_to_string(key).unwrap_or_default(),
+    };
+    text.split(' ').filter_map(|address| address.parse().ok()).collect()
+}
+
+/// Gives a kept file another text. False where it has a further name, under which it is read.
+fn overwrite_spare(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() || found.nlink() != 1 {
+        return Ok(false);
+    }
+    file.write_all_at(bytes, 0)?;
+    if found.len() > bytes.len() as u64 {
+        file.set_len(bytes.len() as u64)?;
+    }
+    Ok(true)
+}
+
+/// Renaming over a file writes it out at once on ext4, and does nothing where both names are of one.
+fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+    Ok(renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE)?)
 }
 
 /// Whether a lease of this directory has a key, asked without the lock.
