@@ -18,6 +18,7 @@ pub fn missing(part: &str) -> Option<String> {
         "exabgp" => Exabgp::unavailable(),
         "docker" => installed("dockerd", "docker.io"),
         "containerd" => installed("containerd", "containerd"),
+        "apiserver" => crate::kube::real::unavailable(),
         "kubectl" => installed("kubectl", "kubernetes-client"),
         other => Some(format!("nobody knows how to look for {other}")),
     }

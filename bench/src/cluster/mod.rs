@@ -94,7 +94,7 @@ impl Stage {
         let reflector = plug("reflector", &address(REFLECTOR).to_string())?;
         let bird = Bird::start(reflector, &bird_config(count))?;
         let node = plug("node", &address(0).to_string())?;
-        node.write("/etc/twill/kubeconfig", &api.agent_kubeconfig(&name(0, 0))?)?;
+        node.write("/etc/twill/kubeconfig", &api.agent_kubeconfig()?)?;
         println!(
             "\n{count} nodes of {:.1} kB, {} services, {NAMESPACE}",
             octets as f64 / 1e3 / count as f64,

@@ -114,24 +114,44 @@ impl Server {
         let user = self.tokens.borrow().user(header.as_deref())?;
         let parameters = Parameters::read(query)?;
         let target = target(&self.world.borrow().registry, request.method(), path, &parameters)?;
-        let outcome = self.decide(&user, &target, &parameters, request).await;
+        let creates = self.creates(&target, &request);
+        let outcome = match creates
+            .as_ref()
+            .map_or(Ok(()), |creates| self.world.borrow().authorise(&user, creates))
+        {
+            Ok(()) => self.decide(&user, &target, &parameters, request).await,
+            Err(refusal) => Err(refusal),
+        };
         let code = match &outcome {
             Ok(Outcome::Answer(code, _)) => *code,
             Ok(Outcome::Watch(_)) => 200,
             Ok(_) => 0,
             Err(refusal) => refusal.code,
         };
-        self.world.borrow_mut().asked.push(Asked {
-            user: user.name,
-            verb: target.verb.as_str().to_owned(),
-            group: target.kind.group.clone(),
-            resource: target.resource(),
-            namespace: target.namespace.unwrap_or_default(),
-            name: target.named.unwrap_or_default(),
-            code,
-            query: query.to_owned(),
-        });
+        let mut world = self.world.borrow_mut();
+        for target in creates.into_iter().chain([target]) {
+            world.asked.push(Asked {
+                user: user.name.clone(),
+                verb: target.verb.as_str().to_owned(),
+                group: target.kind.group.clone(),
+                resource: target.resource(),
+                namespace: target.namespace.unwrap_or_default(),
+                name: target.named.unwrap_or_default(),
+                code,
+                query: query.to_owned(),
+            });
+        }
+        drop(world);
         outcome
+    }
+
+    /// An apply of what is not there yet: for that the right to create is needed as well.
+    fn creates(&self, target: &Target, request: &Request<Incoming>) -> Option<Target> {
+        let media = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+        let applies = target.verb == Verb::Patch && Format::of(media).ok()? == Format::Apply;
+        let missing = self.world.borrow().find(&target.kind, &super::world::key(target)).is_err();
+        (applies && missing && !target.status)
+            .then(|| Target { verb: Verb::Create, ..target.clone() })
     }
 
     async fn decide(
@@ -192,6 +212,9 @@ fn act(
     media: &str,
     body: &[u8],
 ) -> Result<Outcome, Refusal> {
+    if media.contains("protobuf") {
+        return Err(Refusal::unsupported_media_type(media));
+    }
     let namespace = target.namespace.as_deref();
     match target.verb {
         Verb::Create => {

@@ -19,17 +19,27 @@ pub const ADDRESS: &str = "10.0.0.200";
 pub const NAMESPACE: &str = "twill-system";
 /// The administrator's kubeconfig, on the API server's host.
 const ADMIN: &str = "/run/admin.kubeconfig";
-const PORT: u16 = 6443;
+pub(super) const PORT: u16 = 6443;
+
+/// Which API server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Server {
+    /// Ours.
+    StandIn,
+    /// kube-apiserver, with its etcd.
+    Real,
+}
 
 /// The API server, and the administrator's way to it.
 pub struct Api {
+    server: Server,
     host: Rc<Host>,
     url: String,
     /// The certificate by which it is known.
     authority: PathBuf,
     /// Steers the stand-in.
     control: PathBuf,
-    _process: Process,
+    _processes: Vec<Process>,
 }
 
 impl Api {
@@ -62,9 +72,28 @@ impl Api {
         )?;
         wait("the API server to listen", WAIT, || Ok(process.output().contains("listening")))?;
         let url = format!("https://{ADDRESS}:{PORT}");
-        let api = Api { host, url, authority, control, _process: process };
+        let (server, _processes) = (Server::StandIn, vec![process]);
+        let api = Api { server, host, url, authority, control, _processes };
         api.host.write(ADMIN, &api.kubeconfig("root"))?;
         Ok(api)
+    }
+
+    /// Starts a real one on `host`.
+    pub fn real(lab: &Lab, host: Rc<Host>) -> Result<Api> {
+        let (_processes, authority) = super::real::start(lab, &host)?;
+        let url = format!("https://{ADDRESS}:{PORT}");
+        let (server, control) = (Server::Real, PathBuf::new());
+        let api = Api { server, host, url, authority, control, _processes };
+        api.host.write(ADMIN, &api.kubeconfig("root"))?;
+        wait("kube-apiserver to be ready", WAIT, || {
+            Ok(api.kubectl(&["get", "--raw=/readyz"], "").is_ok())
+        })?;
+        Ok(api)
+    }
+
+    /// Which it is.
+    pub fn server(&self) -> Server {
+        self.server
     }
 
     /// A kubeconfig for whoever has this token.
@@ -81,8 +110,14 @@ impl Api {
     }
 
     /// The kubeconfig of the agents, who are the DaemonSet's service account.
-    pub fn agent_kubeconfig(&self, _node: &str) -> Result<String> {
-        Ok(self.kubeconfig("agent"))
+    pub fn agent_kubeconfig(&self) -> Result<String> {
+        match self.server {
+            Server::StandIn => Ok(self.kubeconfig("agent")),
+            Server::Real => {
+                let token = self.kubectl(&["create", "token", "twill", "-n", NAMESPACE], "")?;
+                Ok(self.kubeconfig(token.trim()))
+            }
+        }
     }
 
     /// Runs kubectl as the administrator; its standard output.
@@ -100,7 +135,8 @@ impl Api {
     /// Applies a folder of manifests.
     pub fn apply_folder(&self, folder: &std::path::Path) -> Result<()> {
         let folder = folder.to_string_lossy();
-        self.kubectl(&["apply", "--validate=false", "-k", &folder], "").map(drop)
+        self.kubectl(&["apply", "--validate=false", "-k", &folder], "")?;
+        self.kubectl(&["wait", "--for=condition=Established", "crd", "--all"], "").map(drop)
     }
 
     /// An object, as JSON.

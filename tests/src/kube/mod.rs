@@ -12,12 +12,13 @@
 //! the controller manager but the test.
 
 mod api;
+pub mod real;
 pub mod sandbox;
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
-pub use self::api::{ADDRESS, Api, NAMESPACE};
+pub use self::api::{ADDRESS, Api, NAMESPACE, Server};
 use crate::cluster::node_name;
 use crate::lab::{Lab, Switch, WAIT, wait};
 use crate::node::{Node, binary};
@@ -47,12 +48,15 @@ pub struct KubeCluster {
 impl KubeCluster {
     /// The API server with the manifests of `deploy/base`, and hosts for so many nodes. No Node
     /// object is there yet, and no agent runs.
-    pub fn build(name: &str, nodes: usize) -> Result<KubeCluster> {
+    pub fn build(server: Server, name: &str, nodes: usize) -> Result<KubeCluster> {
         let lab = Lab::new(name)?;
         let lan = lab.switch("lan")?;
         let host = lab.host("api")?;
         lab.plug(&host, "eth0", &lan, &["10.0.0.200/24", "fd00::200/64"])?;
-        let api = Api::stand_in(&lab, host)?;
+        let api = match server {
+            Server::StandIn => Api::stand_in(&lab, host)?,
+            Server::Real => Api::real(&lab, host)?,
+        };
         api.apply_folder(&sandbox::deploy().join("base"))?;
         let mut cluster = KubeCluster { pods: Vec::new(), nodes: Vec::new(), api, lan, lab };
         for number in 1..=nodes {
@@ -67,7 +71,7 @@ impl KubeCluster {
         let host = self.lab.host(&name)?;
         let addresses = [format!("10.0.0.{number}/24"), format!("fd00::{number:x}/64")];
         self.lab.plug(&host, "eth0", &self.lan, &[&addresses[0], &addresses[1]])?;
-        host.write(KUBECONFIG, &self.api.agent_kubeconfig(&name)?)?;
+        host.write(KUBECONFIG, &self.api.agent_kubeconfig()?)?;
         host.write(NODE_CONFIG, "apiServer: {watchTimeout: 10s}\n")?;
         let twill = binary("twill")?.to_string_lossy().into_owned();
         let variable = format!("NODE_NAME={name}");
@@ -78,8 +82,8 @@ impl KubeCluster {
 
     /// Builds it with so many hosts; creates the first `nodes` Nodes, starts their agents, waits
     /// for their mesh, and attaches two pods to each.
-    pub fn start(name: &str, hosts: usize, nodes: usize) -> Result<KubeCluster> {
-        let mut cluster = KubeCluster::build(name, hosts)?;
+    pub fn start(server: Server, name: &str, hosts: usize, nodes: usize) -> Result<KubeCluster> {
+        let mut cluster = KubeCluster::build(server, name, hosts)?;
         for number in 1..=nodes {
             cluster.api.apply(&node_object(number))?;
         }
