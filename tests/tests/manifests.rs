@@ -156,8 +156,14 @@ fn the_agent_has_three_capabilities_and_nothing_else() -> Result<()> {
         .flatten()
         .map(|volume| volume.host_path.as_ref().map_or("none", |host| &host.path).to_owned())
         .collect();
-    let expected =
-        ["/etc/cni/net.d", "/opt/cni/bin", "/var/lib/cni/networks", "/run/twill", "/proc/sys/net"];
+    let expected = [
+        "/etc/cni/net.d",
+        "/opt/cni/bin",
+        "/var/lib/cni/networks",
+        "/run/twill",
+        "/var/lib/twill",
+        "/proc/sys/net",
+    ];
     assert_eq!(paths, expected);
     Ok(())
 }

@@ -13,7 +13,7 @@ use super::peer::PeerEntry;
 use super::read::{Field, Sited};
 use super::{SitedPrefix, SitedRouterId, values};
 use crate::source::peer::PeerRange;
-use crate::source::{Cni, Dataplane, MeshMode, NodeView, Snapshot};
+use crate::source::{Cni, Dataplane, MeshMode, NodeView, ServiceAddresses, Snapshot};
 
 /// All sections, each checked by itself.
 pub(super) struct Whole<'a> {
@@ -73,6 +73,7 @@ pub(super) fn check(mut whole: Whole<'_>) -> Option<Snapshot> {
         peers,
         ranges,
         announce: whole.announce.into_iter().map(|prefix| prefix.value).collect(),
+        services: ServiceAddresses::default(),
         dataplane: whole.dataplane,
         cni: whole.cni,
         http: whole.http,

@@ -43,19 +43,20 @@ pub(super) fn read<'a>(
         None => Some(None),
     };
     let place = place(section);
-    let rest = read_rest(section, own, name.as_deref(), place, mentioned);
+    let rest = read_rest(section, own, name.as_deref(), place, false, mentioned);
     let PeerEntry { peer, range } = rest?;
     let peer = OutsidePeer { name: name?, password: password?, ..peer };
     Some(PeerEntry { peer, range })
 }
 
 /// All but the name and the password, which a resource has elsewhere, and its place. `name` is
-/// for the doubts' sake.
+/// for the doubts' sake. `services`: they are known, and can be announced.
 pub(super) fn read_rest<'a>(
     section: &mut Section<'a>,
     own: Option<Asn>,
     name: Option<&str>,
     place: Option<Location>,
+    services: bool,
     mentioned: &mut Vec<Sited<'a, String>>,
 ) -> Option<PeerEntry> {
     let number = section.need("asn", "the peer's AS number");
@@ -73,7 +74,7 @@ pub(super) fn read_rest<'a>(
     let address = place.map(|place| place.address);
     let session =
         session::read(section, session::About { own, asn: number, address, hold_time, families });
-    let mut rules = policy::Reader { internal, mentioned };
+    let mut rules = policy::Reader { internal, services, mentioned };
     let import = match section.get("import") {
         Some(field) => field.section(|section| rules.import(section)),
         None => Some(ImportRules::default()),
@@ -177,7 +178,7 @@ fn doubts(section: &Section<'_>, name: &str, import: &ImportRules, export: &Expo
         let why = format!("nothing is taken from {name} (RFC 8212): list import.prefixes");
         section.field.doubt(why);
     }
-    let listed = export.pod_cidrs || !export.prefixes.is_empty();
+    let listed = export.pod_cidrs || export.services.any() || !export.prefixes.is_empty();
     if !export.accept_by_default && !listed && !accepts(&export.rules) {
         let why = format!("nothing is announced to {name} (RFC 8212): list export.prefixes");
         section.field.doubt(why);

@@ -11,6 +11,7 @@ use super::read::{Field, Section, Sited};
 use super::{mesh, or, values};
 use crate::source::policy::{
     AsPathMatch, ExportRules, ImportRules, PolicyRule, RouteSource, RuleAction, RuleMatch, RuleSet,
+    ServiceKinds,
 };
 
 /// Rules in one list: more are a mistake of whatever wrote them.
@@ -20,6 +21,8 @@ const MAX_RULES: usize = 1000;
 pub(super) struct Reader<'r, 'a> {
     /// The peer is of our own AS.
     pub(super) internal: bool,
+    /// Services are known.
+    pub(super) services: bool,
     /// Names that rules match on, to be looked up once all names are known.
     pub(super) mentioned: &'r mut Vec<Sited<'a, String>>,
 }
@@ -48,7 +51,9 @@ impl<'a> Reader<'_, 'a> {
         let accept_by_default = accept_by_default(section);
         let mut rules = ExportRules::default();
         if let Some(field) = section.get("prefixes") {
-            (rules.prefixes, rules.pod_cidrs) = ranges_or_pod_cidrs(field.list(RANGES));
+            let mut items = field.list(RANGES);
+            items.retain(|item| !self.service_word(item, &mut rules.services));
+            (rules.prefixes, rules.pod_cidrs) = ranges_or_pod_cidrs(items);
         }
         if let Some(field) = section.get("communities") {
             let read = field.list_of("communities", |item| item.parse("a community", str::parse));
@@ -62,6 +67,21 @@ impl<'a> Reader<'_, 'a> {
         rules.prepend = prepend?;
         rules.med = med?;
         Some(rules)
+    }
+
+    /// Takes a word for addresses of Services.
+    fn service_word(&self, item: &Field<'a>, services: &mut ServiceKinds) -> bool {
+        let kind = match item.scalar() {
+            Some("clusterIPs") => &mut services.cluster,
+            Some("externalIPs") => &mut services.external,
+            Some("loadBalancerIPs") => &mut services.load_balancer,
+            _ => return false,
+        };
+        *kind = true;
+        if !self.services {
+            item.wrong("Services are known only where the world comes from the API server");
+        }
+        true
     }
 
     fn rules(&mut self, field: Option<Field<'a>>, way: Way) -> Option<Vec<PolicyRule>> {

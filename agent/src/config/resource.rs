@@ -9,6 +9,7 @@ use super::problem::{Place, Problem};
 use super::read::{Field, Section, Sink};
 use super::tree::{Key, Node, Value};
 use super::{DEFAULT_ASN, asn, host, mesh, or, peer, values};
+use crate::source::policy::ServiceKinds;
 use crate::source::{Dataplane, Mesh, MeshMode, OutsidePeer};
 
 /// What was read, and what is doubtful about it.
@@ -33,6 +34,10 @@ pub struct Cluster {
     pub announce: Vec<Prefix>,
     /// The host's part.
     pub dataplane: Dataplane,
+    /// Which addresses of Services are announced.
+    pub services: ServiceKinds,
+    /// Only load balancers of this class.
+    pub load_balancer_class: Option<String>,
 }
 
 /// Reads the spec of a BGPConfiguration.
@@ -56,9 +61,38 @@ pub fn cluster(spec: &Json) -> Result<Checked<Cluster>, Vec<String>> {
             field.list_of("prefixes", |item| item.parse("a prefix", values::routable_prefix))
         });
         let dataplane = host::dataplane(section.get("dataplane"));
+        let (services, load_balancer_class) = match section.get("services") {
+            Some(field) => field.section(services),
+            None => Default::default(),
+        };
         let announce = announce.unwrap_or_default().into_iter().map(|item| item.value).collect();
-        Some(Cluster { asn: asn?, mesh, mode, announce, dataplane: dataplane? })
+        Some(Cluster {
+            asn: asn?,
+            mesh,
+            mode,
+            announce,
+            dataplane: dataplane?,
+            services,
+            load_balancer_class,
+        })
     })
+}
+
+fn services(section: &mut Section<'_>) -> (ServiceKinds, Option<String>) {
+    let _known = section.get("selector");
+    let class = section.get("loadBalancerClass");
+    let class = class.and_then(|field| field.text("a load balancer class").map(str::to_owned));
+    let mut kinds = ServiceKinds::default();
+    let announce = section.get("announce").map(|field| field.list("kinds of addresses"));
+    for item in announce.unwrap_or_default() {
+        match item.choice(&[("clusterIPs", 0), ("externalIPs", 1), ("loadBalancerIPs", 2)]) {
+            Some(0) => kinds.cluster = true,
+            Some(1) => kinds.external = true,
+            Some(_) => kinds.load_balancer = true,
+            None => {}
+        }
+    }
+    (kinds, class)
 }
 
 /// Reads the spec of a BGPPeer, without its password. `own`: this node's AS.
@@ -72,7 +106,7 @@ pub fn peer(name: &str, spec: &Json, own: Asn) -> Result<Checked<OutsidePeer>, V
         }
         // A rule that names nobody who is there matches nothing, and the one it names may come.
         let place = peer::listed(section);
-        peer::read_rest(section, Some(own), Some(name), place, &mut Vec::new())
+        peer::read_rest(section, Some(own), Some(name), place, true, &mut Vec::new())
     })?;
     let value = OutsidePeer { name: name.to_owned(), ..checked.value.peer };
     Ok(Checked { value, doubts: checked.doubts })

@@ -37,12 +37,34 @@ pub struct Snapshot {
     pub ranges: BTreeMap<String, PeerRange>,
     /// Further prefixes of this node.
     pub announce: Vec<Prefix>,
+    /// Addresses of Services.
+    pub services: ServiceAddresses,
     /// The host's part.
     pub dataplane: Dataplane,
     /// The CNI file.
     pub cni: Cni,
     /// Where metrics, health and the looking glass listen; `None`: nowhere.
     pub http: Option<SocketAddr>,
+}
+
+/// Addresses of Services, each as a prefix of its whole length.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServiceAddresses {
+    /// ClusterIPs that this node announces.
+    pub cluster: Vec<Prefix>,
+    /// ExternalIPs that it announces.
+    pub external: Vec<Prefix>,
+    /// Addresses of load balancers that it announces.
+    pub load_balancer: Vec<Prefix>,
+    /// All that are known, announced here or not: nobody else may announce them.
+    pub all: Vec<Prefix>,
+}
+
+impl ServiceAddresses {
+    /// What this node announces.
+    pub fn announced(&self) -> impl Iterator<Item = &Prefix> {
+        self.cluster.iter().chain(&self.external).chain(&self.load_balancer)
+    }
 }
 
 /// A node, whatever told us of it.

@@ -29,6 +29,8 @@ pub struct ExportRules {
     pub accept_by_default: bool,
     /// `podCIDRs`: this node's own pod CIDRs.
     pub pod_cidrs: bool,
+    /// Addresses of Services that this node announces.
+    pub services: ServiceKinds,
     /// Further prefixes.
     pub prefixes: Vec<PrefixRange>,
     /// Added to what no rule accepted.
@@ -37,6 +39,28 @@ pub struct ExportRules {
     pub prepend: u8,
     /// MED of what no rule accepted.
     pub med: Option<u32>,
+}
+
+/// Kinds of addresses of Services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ServiceKinds {
+    /// ClusterIPs.
+    pub cluster: bool,
+    /// ExternalIPs.
+    pub external: bool,
+    /// Of load balancers.
+    pub load_balancer: bool,
+}
+
+impl ServiceKinds {
+    /// All of them.
+    pub const ALL: ServiceKinds =
+        ServiceKinds { cluster: true, external: true, load_balancer: true };
+
+    /// Whether there is any.
+    pub fn any(self) -> bool {
+        self != ServiceKinds::default()
+    }
 }
 
 /// One rule.

@@ -21,7 +21,7 @@ use twill_bgp::proto::rib::policy::{
 use twill_bgp::proto::types::Prefix;
 
 use self::rules::Compiler;
-use crate::source::{NodeView, OutsidePeer, Snapshot};
+use crate::source::{NodeView, OutsidePeer, ServiceAddresses, Snapshot};
 
 /// What the policies of one snapshot share.
 #[derive(Debug, Clone)]
@@ -35,6 +35,7 @@ pub struct Policies {
     /// Made when a reflector is among the peers: a rule per node.
     any_node: Arc<Policy>,
     own_pod_cidrs: PrefixSet,
+    services: ServiceAddresses,
     rules: Compiler,
 }
 
@@ -48,11 +49,17 @@ struct Transit {
 impl Policies {
     /// Builds the shared parts.
     pub fn new(snapshot: &Snapshot) -> Policies {
-        let claims = Arc::new(Claims::new(all_nodes(snapshot).flat_map(claims_of)));
+        let services = snapshot.services.all.iter();
+        let of_services = services
+            .clone()
+            .map(|host| (*host, format!("overlaps {host}, an address of a Service").into()));
+        let claims = all_nodes(snapshot).flat_map(claims_of).chain(of_services);
+        let claims = Arc::new(Claims::new(claims));
         let claimed = all_nodes(snapshot).flat_map(|node| {
             let addresses = node.addresses.iter().map(|address| Prefix::host(*address));
             node.pod_cidrs.iter().copied().chain(addresses).map(within)
         });
+        let claimed = claimed.chain(services.copied().map(within));
         let claimed = PrefixSet::new(claimed.collect::<Vec<_>>());
         let ranges = snapshot.mesh.transit.iter().copied();
         let transit =
@@ -63,6 +70,7 @@ impl Policies {
             claimed,
             mesh_export: Arc::new(mesh_export(snapshot, &transit, &rules)),
             any_node: Arc::new(Policy::reject_all("no reflector is configured")),
+            services: snapshot.services.clone(),
             own_pod_cidrs: PrefixSet::exact(snapshot.node.pod_cidrs.iter().copied()),
             rules,
             transit,
@@ -190,6 +198,18 @@ impl Policies {
                 vec![Match::Source(Source::Local), Match::PrefixIn(self.own_pod_cidrs.clone())];
             rules.push(accept("pod CIDR of this node", when, sets.clone()));
         }
+        let services = &self.services;
+        for (wanted, kind, addresses) in [
+            (export.services.cluster, "ClusterIP", &services.cluster),
+            (export.services.external, "ExternalIP", &services.external),
+            (export.services.load_balancer, "load balancer's address", &services.load_balancer),
+        ] {
+            if wanted {
+                let own = Match::PrefixIn(PrefixSet::exact(addresses.iter().copied()));
+                let when = vec![Match::Source(Source::Local), own];
+                rules.push(accept(format!("{kind} of a Service"), when, sets.clone()));
+            }
+        }
         if !export.prefixes.is_empty() {
             let listed = Match::PrefixIn(PrefixSet::new(export.prefixes.iter().copied()));
             rules.push(accept(format!("export.prefixes of {name}"), vec![listed], sets.clone()));
@@ -205,7 +225,13 @@ impl Policies {
 
 fn mesh_export(snapshot: &Snapshot, transit: &Transit, compiler: &Compiler) -> Policy {
     let own = accept("our own", vec![Match::Source(Source::Local)], Vec::new());
-    let mut rules = vec![own];
+    let mut rules = Vec::new();
+    if snapshot.services.announced().next().is_some() {
+        let services = PrefixSet::exact(snapshot.services.announced().copied());
+        let when = vec![Match::Source(Source::Local), Match::PrefixIn(services)];
+        rules.push(reject("addresses of Services go to routers outside the mesh only", when));
+    }
+    rules.push(own);
     if snapshot.node.reflector.is_some() {
         // Who may be sent what others sent is the RIB's to decide (RFC 4456). A router outside the
         // mesh may be of our AS too; what it sends is no node's.

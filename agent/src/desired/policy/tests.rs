@@ -306,3 +306,24 @@ fn exports() {
         ]
     );
 }
+
+/// An address of a Service goes to the routers that are to have its kind, to no node, and is
+/// taken from nobody.
+#[test]
+fn addresses_of_services() {
+    let host: Prefix = "10.96.0.7/32".parse().unwrap();
+    let mut snapshot = snapshot(THREE);
+    snapshot.services.cluster = vec![host];
+    snapshot.services.all = vec![host];
+    for told in [false, true] {
+        snapshot.peers.get_mut("tor-a").unwrap().export.services.cluster = told;
+        let mut bench = Bench::new(&snapshot);
+        let unspecified: std::net::IpAddr = "0.0.0.0".parse().unwrap();
+        bench.rib.announce(host, Attributes::originated(NextHop::from(unspecified)));
+        assert_eq!(sent(&mut bench, "node-b"), [""; 0]);
+        assert_eq!(sent(&mut bench, "tor-a").len(), usize::from(told));
+        let refused = "overlaps 10.96.0.7/32, an address of a Service";
+        assert_eq!(bench.verdict("tor-a", "10.96.0.7/32", "10.0.0.254"), refused);
+        assert_eq!(bench.verdict("node-b", "10.96.0.7/32", "10.0.0.2"), refused);
+    }
+}

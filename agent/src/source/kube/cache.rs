@@ -15,6 +15,7 @@ use k8s_openapi::ByteString;
 use serde::{Deserialize, Serialize};
 
 use super::object;
+use super::service::{ServiceFacts, SliceFacts};
 use super::settings::SecretKey;
 use super::world::World;
 
@@ -38,6 +39,8 @@ struct Kept {
     nodes: Vec<object::Node>,
     configurations: Vec<object::Configuration>,
     peers: Vec<object::Peer>,
+    services: BTreeMap<String, ServiceFacts>,
+    slices: BTreeMap<String, SliceFacts>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,6 +91,8 @@ impl Cache {
         }
         kept.configurations.iter().for_each(|object| world.configuration(object));
         kept.peers.iter().for_each(|object| world.peer(object));
+        kept.services.into_iter().for_each(|(key, facts)| world.service(key, facts));
+        kept.slices.into_iter().for_each(|(key, facts)| world.slice(key, Some(facts)));
         for Password { name, key, value } in secrets.into_iter().flat_map(|kept| kept.passwords) {
             world.password_stood(SecretKey { name, key }, twill_bgp::Secret::new(value.0));
         }
@@ -97,12 +102,15 @@ impl Cache {
 
     /// What [`Cache::save`] writes of a world.
     pub(super) fn image(world: &World, node: &str) -> Image {
+        let (services, slices) = world.kept_services();
         let mut kept = Kept {
             form: FORM,
             node: node.to_owned(),
             nodes: Vec::new(),
             configurations: world.kept_configurations(),
             peers: world.kept_peers(),
+            services: services.clone(),
+            slices: slices.clone(),
         };
         let mut annotations = BTreeMap::new();
         for facts in world.facts() {

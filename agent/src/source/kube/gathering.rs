@@ -9,12 +9,17 @@ use kube::Resource;
 use kube::runtime::watcher::Event;
 
 use super::object;
+use super::service::{ServiceFacts, SliceFacts};
 use super::watching::{Told, What};
 use super::world::World;
 
 /// Which lists are complete.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
+    /// This node's name.
+    node: String,
+    /// Services are needed as well.
+    pub(super) services: bool,
     /// Names of lists that have begun.
     lists: BTreeMap<What, BTreeSet<String>>,
     /// Told completely once, in this run.
@@ -35,10 +40,17 @@ struct Trouble {
 const NEEDED: [What; 3] = [What::Nodes, What::Configurations, What::Peers];
 
 impl Gathering {
+    /// On this node.
+    pub(super) fn new(node: &str) -> Gathering {
+        Gathering { node: node.to_owned(), ..Gathering::default() }
+    }
+
     /// What was not told completely yet; `None`: all was.
     pub(super) fn waits_for(&self) -> Option<String> {
+        let services = self.services.then_some([What::Services, What::Slices]);
         let missing = NEEDED
             .iter()
+            .chain(services.iter().flatten())
             .filter(|what| !self.complete.contains(what) && !self.absent.contains(what))
             .map(ToString::to_string);
         let missing: Vec<String> = missing.collect();
@@ -80,10 +92,26 @@ impl Gathering {
                 Sorted::Complete(names) => world.peers_are(&names),
                 Sorted::Nothing => {}
             },
+            Told::Service(event) => match self.sort(What::Services, event) {
+                Sorted::Is(object) => {
+                    world.service(key_of(&object), ServiceFacts::parse(&object));
+                }
+                Sorted::Gone(key) => world.service_gone(&key),
+                Sorted::Complete(keys) => world.services_are(&keys),
+                Sorted::Nothing => {}
+            },
+            Told::Slice(event) => match self.sort(What::Slices, event) {
+                Sorted::Is(object) => {
+                    world.slice(key_of(&object), SliceFacts::parse(&object, &self.node));
+                }
+                Sorted::Gone(key) => world.slice(key, None),
+                Sorted::Complete(keys) => world.slices_are(&keys),
+                Sorted::Nothing => {}
+            },
             Told::Secret(name, event) => match self.sort(What::Secret(name.clone()), event) {
                 Sorted::Is(secret) => world.secret(&name, Some(data(secret))),
                 Sorted::Gone(_) => world.secret(&name, None),
-                Sorted::Complete(names) if !names.contains(&name) => world.secret(&name, None),
+                Sorted::Complete(names) if names.is_empty() => world.secret(&name, None),
                 Sorted::Complete(_) | Sorted::Nothing => {}
             },
             Told::Trouble { what, code, why } => {
@@ -119,8 +147,8 @@ impl Gathering {
                 Sorted::Nothing
             }
             Event::InitApply(object) => {
-                if let (Some(list), Some(name)) = (self.lists.get_mut(&what), name_of(&object)) {
-                    list.insert(name);
+                if let Some(list) = self.lists.get_mut(&what) {
+                    list.insert(key_of(&object));
                 }
                 Sorted::Is(object)
             }
@@ -139,7 +167,7 @@ impl Gathering {
             }
             Event::Delete(object) => {
                 self.troubles.remove(&what);
-                name_of(&object).map_or(Sorted::Nothing, Sorted::Gone)
+                Sorted::Gone(key_of(&object))
             }
         }
     }
@@ -156,8 +184,14 @@ enum Sorted<K> {
     Nothing,
 }
 
-fn name_of(object: &impl Resource) -> Option<String> {
-    object.meta().name.clone()
+/// Its name; of what is in a namespace `namespace/name`.
+fn key_of(object: &impl Resource) -> String {
+    let meta = object.meta();
+    let name = meta.name.as_deref().unwrap_or_default();
+    match &meta.namespace {
+        Some(namespace) => format!("{namespace}/{name}"),
+        None => name.to_owned(),
+    }
 }
 
 fn data(secret: object::Secret) -> BTreeMap<String, twill_bgp::Secret> {

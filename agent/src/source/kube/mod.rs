@@ -20,6 +20,7 @@ mod gathering;
 pub mod node;
 pub mod object;
 mod peers;
+mod service;
 mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -67,7 +68,7 @@ const REMIND: Duration = Duration::from_secs(10);
 const SHOWN: usize = 20;
 
 /// How to reach the API server.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// In place of the pod's service account.
     pub kubeconfig: Option<PathBuf>,
@@ -108,6 +109,8 @@ pub struct KubeSource {
     /// When the world is to be kept; `None`: it has not changed.
     keep_at: Option<Instant>,
     kept_at: Option<Instant>,
+    /// What follows Services, where they are needed.
+    services: Vec<AbortHandle>,
     /// Of the Secrets that are followed.
     secrets: BTreeMap<String, AbortHandle>,
     tasks: JoinSet<()>,
@@ -159,6 +162,7 @@ impl KubeSource {
         tasks.spawn(follow.follow(Api::all(client.clone()), None, What::Peers, Told::Peer));
         let cache = Cache::new(&options.state_dir, &options.run_dir);
         let remembered = cache.load(&local.node);
+        let gathering = Gathering::new(&local.node);
         Ok(KubeSource {
             cache,
             from_memory: false,
@@ -168,7 +172,8 @@ impl KubeSource {
             connection,
             teller,
             told,
-            gathering: Gathering::default(),
+            gathering,
+            services: Vec::new(),
             remembered: remembered.is_some(),
             world: remembered.unwrap_or_default(),
             secrets: BTreeMap::new(),
@@ -304,7 +309,8 @@ impl KubeSource {
     /// for.
     fn publish(&mut self) -> Result<(), String> {
         let waits_for = self.gathering.waits_for();
-        if let Some(waiting) = waits_for.clone().filter(|_| !self.from_memory) {
+        let may_wait = self.snapshot.is_none() && !self.from_memory;
+        if let Some(waiting) = waits_for.clone().filter(|_| may_wait) {
             let troubles = self.gathering.troubles(true).next();
             let waiting = match troubles {
                 Some(trouble) => format!("{waiting}; {trouble}"),
@@ -315,6 +321,12 @@ impl KubeSource {
         }
         let compiled = self.world.compile(&self.local);
         self.follow_secrets(&compiled.secrets);
+        if compiled.snapshot.is_ok() && self.follow_services(compiled.services) {
+            // What is announced of them belongs to a first snapshot.
+            if self.snapshot.is_none() && !self.from_memory {
+                return Err("services were not listed yet".to_owned());
+            }
+        }
         let untold = compiled.untold.first();
         let untold = untold.filter(|_| self.snapshot.is_none() && !self.from_memory);
         let waiting = match (compiled.snapshot, untold) {
@@ -358,6 +370,33 @@ impl KubeSource {
             differs
         });
         waiting.map_or(Ok(()), Err)
+    }
+
+    /// Services, where a peer is told of them. Whether that has just begun.
+    fn follow_services(&mut self, needed: bool) -> bool {
+        self.gathering.services = needed;
+        let follows = !self.services.is_empty();
+        if needed == follows {
+            return false;
+        }
+        for task in self.services.drain(..) {
+            task.abort();
+        }
+        for what in [What::Services, What::Slices] {
+            self.gathering.forget(&what);
+        }
+        if !needed {
+            self.world.without_services();
+            return false;
+        }
+        let (client, teller) = (&self.connection.client, &self.teller);
+        let services = Api::all(client.clone());
+        let task = teller.clone().follow(services, None, What::Services, Told::Service);
+        self.services.push(self.tasks.spawn(task));
+        let slices = Api::all(client.clone());
+        let task = teller.clone().follow(slices, None, What::Slices, Told::Slice);
+        self.services.push(self.tasks.spawn(task));
+        true
     }
 
     /// The Secrets that are named, and no others.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde::{Deserialize, Serialize};
 use twill_bgp::proto::types::Prefix;
 
 use super::annotation::NodeAnnotations;
@@ -139,7 +140,7 @@ fn pod_cidrs(spec: &object::NodeSpec) -> Result<Vec<Prefix>, NodeRefusal> {
 }
 
 /// Labels in one string: thousands of nodes have the same twenty keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Labels(Box<str>);
 
 impl Labels {

@@ -184,3 +184,102 @@ impl std::fmt::Debug for Secret {
         f.debug_struct("Secret").field("name", &self.metadata.name).finish_non_exhaustive()
     }
 }
+
+/// A Service.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Service {
+    #[allow(missing_docs, reason = "the same in every object")]
+    #[serde(deserialize_with = "slim")]
+    pub metadata: ObjectMeta,
+    /// What is wanted.
+    #[serde(default)]
+    pub spec: ServiceSpec,
+    /// What it has.
+    #[serde(default)]
+    pub status: ServiceStatus,
+}
+resource!(Service, NamespaceResourceScope, "", "v1", "Service", "services");
+
+/// What is wanted of a Service.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in the API")]
+pub struct ServiceSpec {
+    #[serde(rename = "clusterIP")]
+    pub cluster_ip: Option<String>,
+    #[serde(rename = "clusterIPs", default)]
+    pub cluster_ips: Vec<String>,
+    #[serde(rename = "externalIPs", default)]
+    pub external_ips: Vec<String>,
+    pub load_balancer_class: Option<String>,
+    pub external_traffic_policy: Option<String>,
+    pub internal_traffic_policy: Option<String>,
+}
+
+/// What a Service has.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in the API")]
+pub struct ServiceStatus {
+    #[serde(default)]
+    pub load_balancer: LoadBalancer,
+}
+
+/// A Service's load balancer.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[allow(missing_docs, reason = "as in the API")]
+pub struct LoadBalancer {
+    #[serde(default)]
+    pub ingress: Vec<Ingress>,
+}
+
+/// One way in.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in the API")]
+pub struct Ingress {
+    pub ip: Option<String>,
+    pub ip_mode: Option<String>,
+}
+
+/// An EndpointSlice.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct EndpointSlice {
+    #[allow(missing_docs, reason = "the same in every object")]
+    #[serde(deserialize_with = "slim")]
+    pub metadata: ObjectMeta,
+    /// Some of a Service's endpoints.
+    #[serde(default, deserialize_with = "or_none")]
+    pub endpoints: Vec<Endpoint>,
+}
+resource!(
+    EndpointSlice,
+    NamespaceResourceScope,
+    "discovery.k8s.io",
+    "v1",
+    "EndpointSlice",
+    "endpointslices"
+);
+
+/// A slice without endpoints may say `null`.
+fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Endpoint>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// One endpoint.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "as in the API")]
+pub struct Endpoint {
+    #[serde(default)]
+    pub conditions: EndpointConditions,
+    pub node_name: Option<String>,
+}
+
+/// How an endpoint does.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[allow(missing_docs, reason = "as in the API")]
+pub struct EndpointConditions {
+    pub ready: Option<bool>,
+    pub serving: Option<bool>,
+}

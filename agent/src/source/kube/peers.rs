@@ -14,12 +14,13 @@ use super::annotation::AnnotatedPeer;
 use super::claims::about;
 use super::doubt::{About, Doubt, Kind, Reason};
 use super::node::NodeFacts;
+use super::service::{self, ServiceFacts, SliceFacts};
 use super::settings::{self, SecretKey, Settings};
 use super::world::{self, Held, Secrets, about_resource};
 use crate::config::{Local, resource};
 use crate::source::peer::SessionOptions;
-use crate::source::policy::{ExportRules, ImportRules};
-use crate::source::{NodeView, OutsidePeer, Snapshot};
+use crate::source::policy::{ExportRules, ImportRules, ServiceKinds};
+use crate::source::{NodeView, OutsidePeer, ServiceAddresses, Snapshot};
 
 /// BGP's port.
 const PORT: u16 = 179;
@@ -31,6 +32,9 @@ pub(super) struct PeerTable<'a> {
     /// All nodes of the mesh, this one among them.
     pub(super) views: &'a BTreeMap<String, NodeView>,
     pub(super) settings: &'a Settings,
+    /// By `namespace/name`.
+    pub(super) services: &'a BTreeMap<String, ServiceFacts>,
+    pub(super) slices: &'a BTreeMap<String, SliceFacts>,
 }
 
 /// One that was read and may be taken.
@@ -58,6 +62,18 @@ impl PeerTable<'_> {
         let mut peers = BTreeMap::new();
         self.by_resource(own, resources, secrets, &mut peers, doubts);
         self.by_annotation(own, &mut peers, doubts);
+        let wanted = peers.values().any(|peer| peer.export.services.any());
+        let services = match wanted {
+            true => service::addresses(
+                self.services,
+                self.slices,
+                &self.settings.services,
+                own,
+                self.views,
+                doubts,
+            ),
+            false => ServiceAddresses::default(),
+        };
         let others = self.views.iter().filter(|(name, _)| **name != own.name);
         Ok(Snapshot {
             node: own.clone(),
@@ -68,6 +84,7 @@ impl PeerTable<'_> {
             peers,
             ranges: BTreeMap::new(),
             announce: world::announce(own, self.views, self.settings, doubts),
+            services,
             dataplane: self.settings.cluster.dataplane.clone(),
             cni: local.cni.clone(),
             http: local.http,
@@ -223,7 +240,11 @@ fn outside(annotated: &AnnotatedPeer, own: &NodeView) -> OutsidePeer {
             ..SessionOptions::default()
         },
         import: ImportRules::default(),
-        export: ExportRules { pod_cidrs: true, ..ExportRules::default() },
+        export: ExportRules {
+            pod_cidrs: true,
+            services: ServiceKinds::ALL,
+            ..ExportRules::default()
+        },
     }
 }
 

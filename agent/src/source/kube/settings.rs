@@ -12,6 +12,7 @@ use super::doubt::{About, Doubt, Kind, Reason};
 use super::node::Labels;
 use super::world::{Held, about_resource};
 use crate::config::resource::{self, Checked, Cluster};
+use crate::source::policy::ServiceKinds;
 
 /// The longest password that TCP MD5 takes (TCP_MD5SIG_MAXKEYLEN).
 pub(super) const MAX_PASSWORD: usize = 80;
@@ -30,6 +31,17 @@ fn password() -> String {
     "password".to_owned()
 }
 
+/// Which addresses of Services are announced.
+#[derive(Debug, Default)]
+pub(super) struct ServiceChoice {
+    /// Of these kinds.
+    pub(super) kinds: ServiceKinds,
+    /// Of these Services; `None`: of all.
+    pub(super) selector: Option<Selector>,
+    /// Load balancers of this class; `None`: of any.
+    pub(super) class: Option<String>,
+}
+
 /// The cluster's settings.
 #[derive(Debug)]
 pub(super) struct Settings {
@@ -39,6 +51,8 @@ pub(super) struct Settings {
     pub(super) password: Option<SecretKey>,
     /// Reflectors by selector; `None`: by annotation.
     reflectors: Option<Vec<(Selector, ClusterId)>>,
+    /// Which addresses of Services are announced.
+    pub(super) services: ServiceChoice,
     /// Where they come from; `None`: the defaults.
     pub(super) about: Option<About>,
 }
@@ -120,7 +134,14 @@ fn parse(spec: &Json) -> Result<Checked<Settings>, Vec<String>> {
         let all: &mut Vec<_> = reflectors.get_or_insert_default();
         all.push((selector, ClusterId(listed.cluster_id)));
     }
-    Ok(Checked { value: Settings { cluster, password, reflectors, about: None }, doubts })
+    let chosen: Option<LabelSelector> = field(spec.get("services"), "services", "selector")?;
+    let services = ServiceChoice {
+        kinds: cluster.services,
+        selector: chosen.map(|chosen| selector(chosen, "services.selector")).transpose()?,
+        class: cluster.load_balancer_class.clone(),
+    };
+    let value = Settings { cluster, password, reflectors, services, about: None };
+    Ok(Checked { value, doubts })
 }
 
 /// A value that only the API server has.

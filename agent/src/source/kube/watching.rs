@@ -37,6 +37,10 @@ pub enum Told {
     Configuration(Event<object::Configuration>),
     /// Of BGPPeers.
     Peer(Event<object::Peer>),
+    /// Of Services.
+    Service(Event<object::Service>),
+    /// Of EndpointSlices.
+    Slice(Event<object::EndpointSlice>),
     /// Of the Secret of this name.
     Secret(String, Event<object::Secret>),
     /// A resource cannot be followed.
@@ -59,6 +63,10 @@ pub enum What {
     Configurations,
     /// BGPPeers.
     Peers,
+    /// Services.
+    Services,
+    /// EndpointSlices.
+    Slices,
     /// One Secret.
     Secret(String),
 }
@@ -69,6 +77,8 @@ impl std::fmt::Display for What {
             What::Nodes => f.write_str("nodes"),
             What::Configurations => f.write_str("bgpconfigurations"),
             What::Peers => f.write_str("bgppeers"),
+            What::Services => f.write_str("services"),
+            What::Slices => f.write_str("endpointslices"),
             What::Secret(name) => write!(f, "the secret {name}"),
         }
     }

@@ -15,6 +15,7 @@ use super::doubt::{About, Doubt, Kind, Reason};
 use super::node::{self, NodeFacts, NodeRefusal};
 use super::object;
 use super::peers::PeerTable;
+use super::service::{ServiceFacts, SliceFacts};
 use super::settings::{self, Settings};
 use crate::config::{Local, values};
 use crate::source::{MeshMode, NodeView, Snapshot};
@@ -28,6 +29,9 @@ pub struct World {
     nodes: BTreeMap<Box<str>, NodeEntry>,
     configurations: BTreeMap<String, Held>,
     peers: BTreeMap<String, Held>,
+    /// By `namespace/name`, as are their slices.
+    services: BTreeMap<String, ServiceFacts>,
+    slices: BTreeMap<String, SliceFacts>,
     /// By name; `None`: there is no such Secret.
     secrets: BTreeMap<String, Option<BTreeMap<String, Secret>>>,
     /// Passwords that were in force, by the reference to them.
@@ -69,6 +73,8 @@ pub struct Compiled {
     pub own: Option<About>,
     /// What Events may be about: every Node and BGPPeer by name.
     pub objects: BTreeMap<Box<str>, About>,
+    /// Whether Services are needed at all.
+    pub services: bool,
     /// The Secrets that are named.
     pub secrets: BTreeSet<String>,
 }
@@ -122,6 +128,47 @@ impl World {
     /// A list of BGPPeers is complete.
     pub fn peers_are(&mut self, names: &BTreeSet<String>) {
         self.peers.retain(|name, _| names.contains(name));
+    }
+
+    /// A Service as it is now.
+    pub fn service(&mut self, key: String, facts: ServiceFacts) {
+        self.services.insert(key, facts);
+    }
+
+    /// A Service is gone.
+    pub fn service_gone(&mut self, key: &str) {
+        self.services.remove(key);
+    }
+
+    /// A list of Services is complete.
+    pub fn services_are(&mut self, keys: &BTreeSet<String>) {
+        self.services.retain(|key, _| keys.contains(key));
+    }
+
+    /// An EndpointSlice as it is now; `None`: one of no Service.
+    pub fn slice(&mut self, key: String, facts: Option<SliceFacts>) {
+        match facts {
+            Some(facts) => drop(self.slices.insert(key, facts)),
+            None => drop(self.slices.remove(&key)),
+        }
+    }
+
+    /// A list of EndpointSlices is complete.
+    pub fn slices_are(&mut self, keys: &BTreeSet<String>) {
+        self.slices.retain(|key, _| keys.contains(key));
+    }
+
+    /// Services are not needed any more.
+    pub fn without_services(&mut self) {
+        self.services.clear();
+        self.slices.clear();
+    }
+
+    /// Services and slices, for the disk.
+    pub(super) fn kept_services(
+        &self,
+    ) -> (&BTreeMap<String, ServiceFacts>, &BTreeMap<String, SliceFacts>) {
+        (&self.services, &self.slices)
     }
 
     /// A Secret as it is now; `None`: there is none of this name.
@@ -201,7 +248,13 @@ impl World {
             )),
             (Some(_), None) => Err(format!("Node {} has no address yet", local.node)),
             (Some(facts), Some(_)) => {
-                let table = PeerTable { facts, views: &views, settings: &settings };
+                let table = PeerTable {
+                    facts,
+                    views: &views,
+                    settings: &settings,
+                    services: &self.services,
+                    slices: &self.slices,
+                };
                 table.snapshot(local, &mut self.peers, &mut secrets, &mut doubts)
             }
         };
@@ -211,7 +264,10 @@ impl World {
         doubts.dedup();
         let told_here =
             doubts.iter().filter(|doubt| self.tells(&doubt.about, &local.node)).cloned().collect();
+        let wants =
+            |snapshot: &Snapshot| snapshot.peers.values().any(|peer| peer.export.services.any());
         Compiled {
+            services: snapshot.as_ref().is_ok_and(wants),
             snapshot,
             untold,
             told_here,
@@ -302,6 +358,10 @@ fn views(
     settings: &Settings,
     doubts: &mut Vec<Doubt>,
 ) -> BTreeMap<String, NodeView> {
+    let by_annotation: BTreeSet<ClusterId> = match settings.chooses_reflectors() {
+        true => BTreeSet::new(),
+        false => nodes.values().filter_map(|entry| entry.facts.annotations.reflector).collect(),
+    };
     let mut views = BTreeMap::new();
     for NodeEntry { facts, .. } in nodes.values() {
         let Some(holdings) = holdings.get(&*facts.name).filter(|own| !own.addresses.is_empty())
@@ -323,7 +383,8 @@ fn views(
             asn: facts.annotations.asn.unwrap_or(settings.cluster.asn),
             reflector: reflector(facts, settings, doubts),
             // Every reflector serves every client, as kube-router's rr.client has it.
-            client_of: None,
+            // Only a cluster that has a reflector serves anybody.
+            client_of: facts.annotations.client.filter(|of| by_annotation.contains(of)),
         };
         views.insert(name, view);
     }

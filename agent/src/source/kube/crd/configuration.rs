@@ -37,10 +37,43 @@ pub struct BGPConfigurationSpec {
     /// The host's part.
     #[serde(default)]
     pub dataplane: Option<DataplaneSpec>,
+    /// Which addresses of Services are announced, to peers whose export names them.
+    #[serde(default)]
+    pub services: Option<ServicesSpec>,
     /// Further prefixes that every node announces.
     #[serde(default)]
     #[schemars(schema_with = "schema::ranges")]
     pub announce: Vec<String>,
+}
+
+/// Which addresses of Services are announced; annotations of a Service say otherwise.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServicesSpec {
+    /// Of these kinds. Default none.
+    #[serde(default)]
+    #[schemars(length(max = 3))]
+    pub announce: Vec<ServiceKind>,
+    /// Of the Services with these labels. Default all.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::selector")]
+    pub selector: Option<serde_json::Value>,
+    /// Of load balancers only those of this class. Default any.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 253))]
+    pub load_balancer_class: Option<String>,
+}
+
+/// Kinds of addresses.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs, reason = "they say it")]
+pub enum ServiceKind {
+    #[serde(rename = "clusterIPs")]
+    ClusterIPs,
+    #[serde(rename = "externalIPs")]
+    ExternalIPs,
+    #[serde(rename = "loadBalancerIPs")]
+    LoadBalancerIPs,
 }
 
 /// How nodes peer with each other.
@@ -66,6 +99,11 @@ pub struct MeshSpec {
     #[serde(default)]
     #[schemars(schema_with = "schema::duration")]
     pub restart_time: Option<String>,
+    /// How long a node that restarted waits for its peers before it sweeps what they did not
+    /// confirm. Default 120s.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::duration")]
+    pub deferral_time: Option<String>,
     /// What nodes may pass on from outside routers that are marked mesh: true.
     #[serde(default)]
     #[schemars(schema_with = "schema::ranges")]

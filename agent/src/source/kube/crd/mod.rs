@@ -16,6 +16,7 @@ use kube::CustomResourceExt;
 
 pub use configuration::{
     BGPConfiguration, BGPConfigurationSpec, DataplaneSpec, MeshSpec, Mode, ReflectorSpec,
+    ServiceKind, ServicesSpec,
 };
 pub use peer::{BGPPeer, BGPPeerSpec, ExportSpec, ImportSpec, Otherwise, RuleSpec, SecretKeySpec};
 pub use status::{

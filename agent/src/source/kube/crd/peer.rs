@@ -176,7 +176,8 @@ pub struct ExportSpec {
     /// Where nothing matches. Default reject.
     #[serde(default)]
     pub default: Option<Otherwise>,
-    /// What is sent: prefixes, and podCIDRs for the node's own.
+    /// What is sent: prefixes; podCIDRs for the node's own; clusterIPs, externalIPs and
+    /// loadBalancerIPs for the addresses of Services that it announces.
     #[serde(default)]
     #[schemars(schema_with = "schema::ranges")]
     pub prefixes: Vec<String>,

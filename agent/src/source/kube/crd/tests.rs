@@ -66,7 +66,7 @@ fn schemas_and_readers_know_the_same_keys() {
     hold_together(
         &spec_schema(&configuration),
         |spec| resource::cluster(spec).err().unwrap_or_default(),
-        &["passwordSecretRef", "reflectors"],
+        &["passwordSecretRef", "reflectors", "selector"],
     );
     let own = Asn::new(64512).unwrap();
     hold_together(

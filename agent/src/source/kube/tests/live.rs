@@ -70,7 +70,13 @@ fn options(folder: &std::path::Path, url: &str) -> Options {
     fs::write(&kubeconfig, text.to_string()).unwrap();
     let node_config = folder.join("node.yaml");
     fs::write(&node_config, "{node: n1, apiServer: {watchTimeout: 1s}, http: none}").unwrap();
-    Options { kubeconfig: Some(kubeconfig), node_config: Some(node_config), ..Options::default() }
+    Options {
+        kubeconfig: Some(kubeconfig),
+        node_config: Some(node_config),
+        namespace: None,
+        state_dir: folder.join("state"),
+        run_dir: folder.join("run"),
+    }
 }
 
 impl Stage {
@@ -302,4 +308,43 @@ async fn an_agent_that_starts_without_the_api_server_has_the_world_of_before() {
     stage.server.listen(true);
     let reached = snapshots.wait_for(|is| !is.nodes.contains_key("n3"));
     assert!(tokio::time::timeout(PATIENCE, reached).await.is_ok());
+}
+
+/// Services are listed only where a peer is told of them; an address whose traffic stays local
+/// goes when its last endpoint here begins to end.
+#[tokio::test]
+async fn services_are_announced_where_a_peer_is_told_of_them() {
+    let mut stage = Stage::start().await;
+    let spec = json!({"services": {"announce": ["clusterIPs", "externalIPs"]}});
+    stage.server.put(custom("BGPConfiguration", "default", &spec));
+    stage.server.put(json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "twill"},
+        "spec": {"clusterIPs": ["10.96.0.7"], "externalIPs": ["198.51.100.7"],
+            "externalTrafficPolicy": "Local"},
+    }));
+    let slice = |ready: bool| {
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": "web-1", "namespace": "twill",
+                "labels": {"kubernetes.io/service-name": "web"}},
+            "endpoints": [
+                {"addresses": ["10.244.1.2"], "nodeName": "n1",
+                    "conditions": {"ready": ready, "serving": true, "terminating": !ready}},
+                {"addresses": ["10.244.2.2"], "nodeName": "n2", "conditions": {"ready": true}},
+            ],
+        })
+    };
+    stage.server.put(slice(true));
+    assert_eq!(stage.server.count("list", "services"), 0, "nobody is told of them");
+    let spec = json!({"address": "10.0.0.254", "asn": 65000,
+        "export": {"prefixes": ["podCIDRs", "clusterIPs", "externalIPs"]}});
+    stage.server.put(custom("BGPPeer", "tor", &spec));
+    stage.until("both", |is| is.services.announced().count() == 2).await;
+    assert_eq!(stage.server.count("list", "services"), 1);
+    stage.server.put(slice(false));
+    let took = stage.until("one", |is| is.services.external.is_empty()).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(stage.snapshots.borrow().services.cluster.len(), 1);
+    stage.server.delete("bgppeers", "", "tor");
+    stage.until("none", |is| is.services.announced().count() == 0).await;
 }
