@@ -241,7 +241,7 @@ async fn a_peer_that_is_shut_down_stays_down_and_says_why() {
     assert!(why.contains("Administrative Shutdown") && why.contains(words), "{why}");
 
     b.shows("node-1", "refused attempts", |status| {
-        status.last_error.as_ref().is_some_and(|(_, why)| !why.contains("Shutdown"))
+        status.reasons.first().is_some_and(|reason| reason.ended == Ended::Attempt)
     })
     .await;
     assert!(!a.handle.reset("node-2", Reset::Hard(String::new())).await.unwrap());
