@@ -18,7 +18,7 @@ mesh:
 
 /// What is wrong, the file, and what the error must name.
 const BAD: [(&str, &str, &[&str]); 12] = [
-    ("an unknown key", "adresses: [10.0.0.1]\n", &["1", "adresses", "addresses"]),
+    ("an unknown key", "adresses: []\naddresses: [10.0.0.1]\n", &["1", "adresses", "addresses"]),
     (
         "host bits",
         "addresses: [10.0.0.1]\npodCIDRs: [10.244.1.1/24]\n",
@@ -162,6 +162,8 @@ fn surroundings_that_do_not_fit_are_named() -> Result<()> {
 
     // Without it, an agent that speaks BGP only runs; a reload that asks for routes is refused.
     let speaks = format!("{GOOD}dataplane: {{install: false}}\n");
+    // What the first agent has left is not its to touch.
+    node.host().run(&["ip", "route", "flush", "proto", "116"])?;
     node.host().write(CONFIG, &speaks)?;
     node.start_under(&drop)?;
     node.reload(GOOD)?;
