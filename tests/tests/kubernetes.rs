@@ -205,6 +205,23 @@ fn agents_tell_how_they_do_and_use_every_right_that_they_have(server: Server) ->
             && sessions(&cluster.nodes[0])? != before)
     })?;
 
+    // Services are asked for once a router is to be told of them.
+    api.apply(&json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": {"ports": [{"port": 80}], "externalIPs": ["198.51.100.7"]}}))?;
+    api.apply(&json!({"apiVersion": "twill.dev/v1alpha1", "kind": "BGPConfiguration",
+        "metadata": {"name": "default"},
+        "spec": {"mesh": {"passwordSecretRef": {"name": "twill-mesh"}},
+                 "services": {"announce": ["externalIPs"]}}}))?;
+    api.apply(&json!({"apiVersion": "twill.dev/v1alpha1", "kind": "BGPPeer",
+        "metadata": {"name": "tor"},
+        "spec": {"address": "10.0.0.254", "asn": 65000,
+                 "export": {"prefixes": ["externalIPs"]}}}))?;
+    wait("the Service's address among node-a's own routes", WAIT, || {
+        let routes = cluster.nodes[0].json(&["routes", "198.51.100.7/32"])?;
+        Ok(routes[0]["from"] == "local")
+    })?;
+
     // A real server that refuses something is seen above, by what is missing then.
     if server == Server::Real {
         return cluster.lab.passed();
