@@ -1,5 +1,5 @@
 //! The API server as a source: Nodes and our own resources in, the same
-//! [`Snapshot`](crate::source::Snapshot) as from a file out.
+//! [`Snapshot`] as from a file out.
 //!
 //! ```text
 //! client ─> watching (a task per resource) ─> told ─> World (parsed once) ─> compile ─> Snapshot
