@@ -84,8 +84,7 @@ cells! {
     Restarting = "graceful restart: we restart, it helps (RFC 4724)",
     /// `twill peers` shows the text that its operator gave when shutting the session down.
     TheirWords = "shutdown text: theirs shown by us (RFC 9003)",
-    /// It shows that we reset the session by our administrator's wish. (`twill reset` takes no text
-    /// yet.)
+    /// It shows that we reset the session by our administrator's wish.
     OurWords = "our administrative reset shown by it (RFC 4486)",
 }
 
