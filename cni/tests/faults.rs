@@ -317,9 +317,15 @@ fn an_add_whose_system_calls_fail() {
     host.pod("b");
     host.call("ADD", "b", &config).ok();
     let before = host.left(&["a"]);
-    for (call, least) in
-        [("sendto", 4), ("recvfrom", 5), ("socket", 2), ("setns", 1), ("ioctl", 3), ("linkat", 2)]
-    {
+    for (call, least) in [
+        ("sendto", 4),
+        ("recvfrom", 5),
+        ("socket", 2),
+        ("setns", 1),
+        ("ioctl", 3),
+        ("linkat", 1),
+        ("renameat2", 2),
+    ] {
         let mut failed = 0;
         for number in 1..50 {
             let inject = format!("inject={call}:error=ENOBUFS:when={number}");

@@ -239,19 +239,18 @@ impl Store {
 
     fn write_key(&mut self, key: &Path, text: &str) -> io::Result<()> {
         let file = self.prepare(text)?;
-        let linked = fs::hard_link(&file, key).or_else(|error| match error.kind() {
+        give_name(&file, key).or_else(|error| match error.kind() {
             // Of an ADD that was killed before its leases, or of another holder of a long name.
             ErrorKind::AlreadyExists => {
                 self.state.set_complete(false);
-                fs::remove_file(key).and_then(|()| fs::hard_link(&file, key))
+                fs::remove_file(key).and_then(|()| give_name(&file, key))
             }
             ErrorKind::NotFound => {
                 let made = fs::create_dir_all(self.own("keys"));
-                made.and_then(|()| fs::hard_link(&file, key))
+                made.and_then(|()| give_name(&file, key))
             }
             _ => Err(error),
-        });
-        linked.and_then(|()| fs::remove_file(&file))
+        })
     }
 
     fn write_leases(&mut self, holder: Holder<'_>, addresses: &[IpAddr]) -> Result<(), IpamError> {
@@ -260,7 +259,9 @@ impl Store {
         let file = self.prepare(&text).map_err(failed("write", &new))?;
         for (made, address) in addresses.iter().enumerate() {
             let path = self.lease_path(*address);
-            if let Err(error) = fs::hard_link(&file, &path) {
+            let last = made + 1 == addresses.len();
+            let named = if last { give_name(&file, &path) } else { fs::hard_link(&file, &path) };
+            if let Err(error) = named {
                 for address in addresses.iter().take(made) {
                     // Best effort, of what was made a moment ago.
                     let _ = fs::remove_file(self.lease_path(*address));
@@ -268,7 +269,7 @@ impl Store {
                 return Err(failed("write", &path)(error));
             }
         }
-        fs::remove_file(&file).map_err(failed("remove", &file))
+        Ok(())
     }
 
     /// A file with this text, under a name that nobody reads: one that was kept, or a new one.
@@ -492,6 +493,15 @@ fn overwrite_spare(path: &Path, bytes: &[u8]) -> io::Result<bool> {
         file.set_len(bytes.len() as u64)?;
     }
     Ok(true)
+}
+
+/// Gives a prepared file its name, in place of the one that nobody reads; fails where there is one.
+fn give_name(from: &Path, to: &Path) -> io::Result<()> {
+    rename_without_replacing(from, to).or_else(|error| match error.kind() {
+        // File systems that cannot promise not to replace, NFS for one.
+        ErrorKind::InvalidInput => fs::hard_link(from, to).and_then(|()| fs::remove_file(from)),
+        _ => Err(error),
+    })
 }
 
 /// Renaming over a file writes it out at once on ext4, and does nothing where both names are of one.
