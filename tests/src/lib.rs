@@ -14,6 +14,7 @@
 //! is there, and when it does not come, the lab prints what each host believed.
 
 pub mod apiserver;
+pub mod booted;
 pub mod cluster;
 pub mod kube;
 pub mod lab;

@@ -19,6 +19,7 @@ pub fn missing(part: &str) -> Option<String> {
         "docker" => installed("dockerd", "docker.io"),
         "containerd" => installed("containerd", "containerd"),
         "apiserver" => crate::kube::real::unavailable(),
+        "systemd" => crate::booted::unavailable(),
         "kubectl" => installed("kubectl", "kubernetes-client"),
         other => Some(format!("nobody knows how to look for {other}")),
     }

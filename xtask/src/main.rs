@@ -1,7 +1,8 @@
 //! The project's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask sim`,
-//! `cargo xtask fuzz`, `cargo xtask bench`, `cargo xtask image`.
+//! `cargo xtask fuzz`, `cargo xtask bench`, `cargo xtask image`, `cargo xtask deb`.
 
 mod cargo;
+mod deb;
 mod demo;
 mod fuzz;
 mod image;
@@ -43,6 +44,8 @@ enum Command {
     },
     /// Builds the container image, without a container daemon
     Image(image::Options),
+    /// Builds the Debian package, with a systemd unit
+    Deb(deb::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Sim { arguments } => cargo::sim(&arguments),
         Command::Bench { arguments } => cargo::bench(&arguments),
         Command::Image(options) => image::run(&options),
+        Command::Deb(options) => deb::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

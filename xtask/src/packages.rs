@@ -8,12 +8,13 @@ use anyhow::{Context, Result};
 use crate::cargo::run;
 
 /// A package, and a file that tells that it is there.
-const PACKAGES: [(&str, &str); 16] = [
+const PACKAGES: [(&str, &str); 17] = [
     ("iproute2", "/usr/sbin/ip"),
     ("util-linux", "/usr/bin/nsenter"),
     ("procps", "/usr/sbin/sysctl"),
     ("iputils-ping", "/usr/bin/ping"),
     ("nftables", "/usr/sbin/nft"),
+    ("systemd", "/usr/lib/systemd/systemd"),
     ("tcpdump", "/usr/bin/tcpdump"),
     ("frr", "/usr/lib/frr/bgpd"),
     ("bird2", "/usr/sbin/bird"),

@@ -27,6 +27,7 @@ use std::time::Instant;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
@@ -264,6 +265,7 @@ impl Agent {
         }
         tasks.spawn(control::run(backend, socket, http));
         tracing::info!("started; listening on port {}", in_force.borrow().listen_port);
+        tell_supervisor(NotifyState::Ready);
         Ok(Agent {
             read,
             read_report,
@@ -299,6 +301,7 @@ impl Agent {
                 }
             }
         }
+        tell_supervisor(NotifyState::Stopping);
         let leaving = async {
             if let Some(generation) = self.generation.take() {
                 generation.leave().await;
@@ -396,6 +399,14 @@ impl Agent {
         }
         report.problems.extend(self.cni.borrow_and_update().problem.clone());
         self.report.send_replace(Arc::new(report));
+    }
+}
+
+/// Tells the supervisor that asked to be told (`Type=notify` of systemd): what is started after the
+/// agent then finds it listening.
+fn tell_supervisor(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!("cannot tell the supervisor how far the agent is: {error}");
     }
 }
 

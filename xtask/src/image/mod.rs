@@ -34,30 +34,20 @@ pub(crate) struct Options {
     profile: String,
 }
 
-/// As images name this machine's processor.
-fn architecture() -> Result<&'static str> {
+/// As images and Debian name this machine's processor.
+pub(crate) fn architecture() -> Result<&'static str> {
     match std::env::consts::ARCH {
         "x86_64" => Ok("amd64"),
         "aarch64" => Ok("arm64"),
-        other => bail!("no name is known for images of {other}"),
+        other => bail!("no name is known for packages of {other}"),
     }
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let folder = match options.profile.as_str() {
-        "dev" => "debug",
-        other => other,
-    };
-    let directory = target(folder)?;
-    let mut files = Vec::new();
-    for (package, program) in [("twill-agent", "twill"), ("twill-cni", "twill-cni")] {
-        println!("building {program}, static");
-        let path = build_static(package, program, &options.profile, &directory)?;
-        let content = std::fs::read(&path).with_context(|| format!("cannot read {path:?}"))?;
-        check_static(program, &content)?;
-        println!("  {} octets", content.len());
-        files.push((format!("{BIN}/{program}"), content));
-    }
+    let files = static_programs(&options.profile)?
+        .into_iter()
+        .map(|(program, content)| (format!("{BIN}/{program}"), content))
+        .collect();
     let image = Image { name: options.name.clone(), architecture: architecture()?, files };
     let archive = Archive::of(&image)?;
     let output = match &options.output {
@@ -83,12 +73,31 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// `twill` and `twill-cni`, built with this profile for machines that have nothing else.
+pub(crate) fn static_programs(profile: &str) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let folder = match profile {
+        "dev" => "debug",
+        other => other,
+    };
+    let directory = target(folder)?;
+    let mut files = Vec::new();
+    for (package, program) in [("twill-agent", "twill"), ("twill-cni", "twill-cni")] {
+        println!("building {program}, static");
+        let path = build_static(package, program, profile, &directory)?;
+        let content = std::fs::read(&path).with_context(|| format!("cannot read {path:?}"))?;
+        check_static(program, &content)?;
+        println!("  {} octets", content.len());
+        files.push((program, content));
+    }
+    Ok(files)
+}
+
 fn default_output() -> Result<PathBuf> {
     let name = format!("twill-{}-{}.tar", env!("CARGO_PKG_VERSION"), architecture()?);
     Ok(target("image")?.join(name))
 }
 
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
