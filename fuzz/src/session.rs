@@ -199,7 +199,7 @@ impl Machine {
             }
             14 => Event::Configure(Box::new(config(program.next()))),
             _ if program.next() & 1 == 0 => Event::DialNow,
-            _ => Event::SendHoldExpired(program.direction()),
+            _ => Event::SendHoldExpired(program.direction(), Duration::from_secs(480)),
         };
         self.session.handle(event, self.now);
         self.listen();

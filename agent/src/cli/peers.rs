@@ -237,6 +237,9 @@ fn negotiated(sheet: &mut Sheet<'_>, agreed: &Negotiated) {
     sheet.line("timers", &timers);
     sheet.line("in use", &agreed.in_use.join(", "));
     sheet.line("it offered", &agreed.capabilities.join(", "));
+    if !agreed.refused.is_empty() {
+        sheet.line("it refused", &format!("{}; left out since", agreed.refused.join(", ")));
+    }
     let end = if agreed.end_of_rib.is_empty() {
         "not yet".to_owned()
     } else {

@@ -264,6 +264,9 @@ pub struct Negotiated {
     pub capabilities: Vec<String>,
     /// What is in use, in words.
     pub in_use: Vec<String>,
+    /// What the peer refused of earlier OPENs and was not offered again, in words.
+    #[serde(default)]
+    pub refused: Vec<String>,
     /// Families whose End-of-RIB has come.
     pub end_of_rib: Vec<String>,
 }

@@ -74,6 +74,7 @@ fn negotiated(agreed: &Negotiated, status: &PeerStatus) -> api::Negotiated {
         keepalive_seconds: agreed.hold_time.keepalive().unwrap_or_default().as_secs(),
         capabilities: agreed.open.capabilities.iter().map(capability).collect(),
         in_use: in_use(agreed),
+        refused: agreed.refused.iter().map(capability).collect(),
         end_of_rib: families(status.end_of_rib),
     }
 }

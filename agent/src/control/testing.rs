@@ -172,6 +172,7 @@ pub(crate) fn established(name: &str) -> PeerStatus {
         peer_restarted: false,
         end_of_rib: Families::ALL,
         retained: Families::NONE,
+        refused: vec![Capability::ExtendedMessage],
     }));
     let remote = std::net::SocketAddr::new(config.address, 179);
     status.state = State::Established;

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use crate::types::{Asn, Families, HoldTime, Role, RouterId};
-use crate::wire::{Cease, Codec, Message, MessageError, Notification, Open, RouteRefresh, Update};
+use crate::wire::{
+    Capability, Cease, Codec, Message, MessageError, Notification, Open, RouteRefresh, Update,
+};
 
 /// The states of RFC 4271 section 8.2.2, as an operator knows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,16 +148,21 @@ pub struct Negotiated {
     /// Of the families held as stale, those whose F bit the peer sent: they stay until its
     /// End-of-RIB. The others are forgotten now (RFC 4724 section 4.2).
     pub retained: Families,
+    /// What the peer refused of our OPENs before this one, in which it was therefore left out.
+    pub refused: Vec<Capability>,
 }
 
 /// The SendHoldTime is at least this (RFC 9687 section 4).
 pub const SEND_HOLD_MINIMUM: Duration = Duration::from_secs(8 * 60);
 
 impl Negotiated {
-    /// How long writing may make no progress before [`Event::SendHoldExpired`]: eight minutes, or
-    /// twice the hold time where that is more; `None` where sessions never time out.
-    pub fn send_hold_time(&self) -> Option<Duration> {
-        self.hold_time.interval().map(|hold| (2 * hold).max(SEND_HOLD_MINIMUM))
+    /// How long writing may make no progress before [`Event::SendHoldExpired`]: as configured,
+    /// where that is longer than the hold time, which it must be (RFC 9687 section 4.4); else eight
+    /// minutes, or twice the hold time where that is more. `None` where sessions never time out.
+    pub fn send_hold_time(&self, configured: Option<Duration>) -> Option<Duration> {
+        let hold = self.hold_time.interval();
+        let configured = configured.filter(|time| hold.is_none_or(|hold| *time > hold));
+        configured.or_else(|| hold.map(|hold| (2 * hold).max(SEND_HOLD_MINIMUM)))
     }
 }
 
@@ -186,7 +193,7 @@ pub enum Event {
     /// 29 SendHoldTimer_Expires: nothing that we wrote was taken for too long (RFC 9687 section
     /// 3.1). The timer is the transport's, which alone sees progress; see
     /// [`Negotiated::send_hold_time`].
-    SendHoldExpired(Direction),
+    SendHoldExpired(Direction, Duration),
     /// The peer may be reachable now, as after a link came up: dial at once where we would only
     /// wait. What the peer or we found fault with is damped as before.
     DialNow,

@@ -127,7 +127,9 @@ impl Session {
             Event::Received(direction, message) => self.received(direction, message, now),
             Event::Malformed(direction, error) => self.malformed(direction, error, now),
             Event::Configure(config) => self.configure(*config, now),
-            Event::SendHoldExpired(direction) => self.send_hold_expired(direction, now),
+            Event::SendHoldExpired(direction, time) => {
+                self.send_hold_expired(direction, time, now);
+            }
             Event::DialNow => self.dial_now(now),
             Event::RestartOver => self.restart_over = true,
         }

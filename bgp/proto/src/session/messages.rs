@@ -61,8 +61,9 @@ impl Session {
         let Connection::OpenSent(OpenSent { order, sent, .. }) = self.slots.get(direction) else {
             return;
         };
+        let refused = self.refused.capabilities().to_vec();
         let agreed = match negotiate(&self.config, direction, sent, open) {
-            Ok(agreed) => Box::new(agreed),
+            Ok(agreed) => Box::new(super::Negotiated { refused, ..agreed }),
             Err(fault) => return self.fault(direction, fault, now),
         };
         let ours_prevail = ours_prevail(&self.config, &agreed.open);

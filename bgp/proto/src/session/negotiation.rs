@@ -95,6 +95,7 @@ pub(super) fn negotiate(
         graceful_notification: both_notify,
         peer_restarted: restart.is_some_and(|offer| offer.restarted),
         retained: Families::NONE,
+        refused: Vec::new(),
         open,
     })
 }

@@ -1,6 +1,6 @@
 //! Events of TCP connections (RFC 4271 section 8.1.4) and of timers (section 8.1.3).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::machine::{Damping, Ending, OPEN_HOLD_TIME, Phase, Session};
@@ -84,9 +84,8 @@ impl Session {
     }
 
     /// Event 29. Nothing is said: it would not be read.
-    pub(super) fn send_hold_expired(&mut self, direction: Direction, now: Instant) {
-        if let Connection::Established(state) = self.slots.get(direction) {
-            let time = state.agreed.send_hold_time().unwrap_or_default();
+    pub(super) fn send_hold_expired(&mut self, direction: Direction, time: Duration, now: Instant) {
+        if let Connection::Established(_) = self.slots.get(direction) {
             let reason = DownReason::SendHoldTimer(time);
             self.end(direction, Ending { reason, say: None, damping: Damping::Fault }, now);
         }

@@ -24,7 +24,7 @@ mod outbox;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::Ready;
@@ -243,19 +243,17 @@ impl Task {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let send_hold = self.send_hold().map(|(_, at)| at);
+        let send_hold = self.send_hold().map(|(_, at, _)| at);
         [self.session.poll_timeout(), self.restart_at, send_hold].into_iter().flatten().min()
     }
 
-    /// When the peer has read nothing for too long (RFC 9687), and on which connection.
-    fn send_hold(&self) -> Option<(Direction, Instant)> {
+    /// When the peer has read nothing for too long (RFC 9687), how long that is, and on which
+    /// connection.
+    fn send_hold(&self) -> Option<(Direction, Instant, Duration)> {
         let up = self.up.as_ref()?;
         let link = self.links.get(place(up.direction))?.as_ref()?;
-        let longest = match self.config.send_hold_time {
-            Some(configured) => configured,
-            None => up.negotiated.send_hold_time()?,
-        };
-        Some((up.direction, link.waiting_since()?.checked_add(longest)?))
+        let longest = up.negotiated.send_hold_time(self.config.send_hold_time)?;
+        Some((up.direction, link.waiting_since()?.checked_add(longest)?, longest))
     }
 
     fn on_timer(&mut self) {
@@ -268,8 +266,8 @@ impl Task {
         if self.restart_at.is_some_and(|at| at <= now) {
             self.start();
         }
-        if let Some((direction, _)) = self.send_hold().filter(|(_, at)| *at <= now) {
-            self.handle(Event::SendHoldExpired(direction));
+        if let Some((direction, _, time)) = self.send_hold().filter(|(_, at, _)| *at <= now) {
+            self.handle(Event::SendHoldExpired(direction, time));
         }
         if self.session.poll_timeout().is_some_and(|at| at <= now) {
             self.session.handle_timeout(now);

@@ -254,7 +254,7 @@ fn a_peer_that_reads_nothing_is_dropped_without_a_word() {
     let mut world = World::established(config(1), config(2), 7);
     let direction = world.a.session.established().unwrap().0.direction;
     let sent = world.a.sent.len();
-    world.handle(Side::A, Event::SendHoldExpired(direction));
+    world.handle(Side::A, Event::SendHoldExpired(direction, Duration::from_secs(480)));
     let [reason] = &world.a.downs()[..] else { panic!("{:?}", world.a.seen) };
     assert_eq!(reason.to_string(), "send hold timer expired: the peer read nothing for 480 s");
     assert_eq!(world.a.sent.len(), sent);
@@ -267,9 +267,18 @@ fn the_send_hold_time_follows_the_hold_time() {
     let with =
         |seconds| SessionConfig { hold_time: HoldTime::from_secs(seconds).unwrap(), ..config(2) };
     let long = SessionConfig { hold_time: HoldTime::from_secs(600).unwrap(), ..config(1) };
-    for (seconds, expected) in [(90, Some(480)), (240, Some(480)), (300, Some(600)), (0, None)] {
+    for (seconds, configured, expected) in [
+        (90, None, Some(480)),
+        (240, None, Some(480)),
+        (300, None, Some(600)),
+        (0, None, None),
+        (90, Some(91), Some(91)),
+        (90, Some(90), Some(480)),
+        (0, Some(60), Some(60)),
+    ] {
         let world = World::established(long.clone(), with(seconds), 7);
-        let time = world.a.session.established().unwrap().0.send_hold_time();
+        let configured = configured.map(Duration::from_secs);
+        let time = world.a.session.established().unwrap().0.send_hold_time(configured);
         assert_eq!(time, expected.map(Duration::from_secs));
     }
 }

@@ -179,7 +179,9 @@ impl Witness {
             Step::Leave => Event::Leave,
             Step::RestartOver => Event::RestartOver,
             Step::DialNow => Event::DialNow,
-            Step::SendHold(direction) => Event::SendHoldExpired(direction),
+            Step::SendHold(direction) => {
+                Event::SendHoldExpired(direction, Duration::from_secs(480))
+            }
             Step::Receive(direction, message) => Event::Received(direction, message),
             Step::Configure(config) => Event::Configure(config),
         };

@@ -95,6 +95,7 @@ fn a_peer_that_knows_no_capabilities_is_offered_none() {
     assert_eq!(negotiated.codec.families, Families::NONE.with(Family::Ipv4Unicast));
     assert!(!negotiated.codec.four_octet_asn && !negotiated.route_refresh);
     assert_eq!(negotiated.end_of_rib, Families::NONE);
+    assert_eq!(negotiated.refused.len(), 7, "told to whoever asks why they are not in use");
 }
 
 #[test]

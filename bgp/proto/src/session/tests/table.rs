@@ -5,7 +5,7 @@
 //! machine is meant, write it anew with `TWILL_WRITE_TABLE=1 cargo test` and read the difference.
 
 use std::fmt::Write;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{config, epoch, open_of};
 use crate::session::{Action, Direction, Event, Session, SessionConfig, State, TcpFailure, Timer};
@@ -97,7 +97,7 @@ fn stimuli() -> Vec<(&'static str, Stimulus)> {
         ("27  UPDATE", Ev(received(Message::Update(Update::default())))),
         ("28  malformed UPDATE", Ev(malformed())),
         ("ROUTE-REFRESH", Ev(received(Message::RouteRefresh(refresh)))),
-        ("29  SendHoldTimer expires", Ev(Event::SendHoldExpired(OUT))),
+        ("29  SendHoldTimer expires", Ev(Event::SendHoldExpired(OUT, Duration::from_secs(480)))),
         ("dial now", Ev(Event::DialNow)),
         ("leave", Ev(Event::Leave)),
         ("restart over", Ev(Event::RestartOver)),
