@@ -1,4 +1,4 @@
-//! BIRD 2.
+//! BIRD 2 and 3.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -123,15 +123,20 @@ impl Partner for Router {
 
     fn route(&self, prefix: &str) -> Result<Option<Seen>> {
         let text = self.bird.birdc(&format!("show route {prefix} all protocol twill"))?;
-        if !text.contains("BGP.origin") {
+        // `BGP.origin` in BIRD 2, `bgp_origin` in BIRD 3.
+        let value = |name: &str| {
+            let names = [format!("BGP.{name}:"), format!("bgp_{name}:")];
+            names.iter().find_map(|name| Self::line(&text, name))
+        };
+        if value("origin").is_none() {
             return Ok(None);
         }
-        let communities = Self::line(&text, "BGP.community:").unwrap_or_default();
+        let communities = value("community").unwrap_or_default();
         let communities =
             communities.split(") (").map(|pair| pair.trim_matches(['(', ')']).replace(',', ":"));
-        let local_pref = Self::line(&text, "BGP.local_pref:").map(numbers).unwrap_or_default();
+        let local_pref = value("local_pref").map(numbers).unwrap_or_default();
         Ok(Some(Seen {
-            as_path: Self::line(&text, "BGP.as_path:").map(numbers).unwrap_or_default(),
+            as_path: value("as_path").or(value("path")).map(numbers).unwrap_or_default(),
             communities: communities.collect(),
             local_pref: local_pref.first().copied(),
         }))
@@ -156,7 +161,8 @@ impl Partner for Router {
     }
 
     fn ask_again(&self) -> Result<Option<String>> {
-        self.bird.birdc("reload in twill")?;
+        let before_3 = self.bird.birdc("reload in twill");
+        before_3.or_else(|_| self.bird.birdc("reload bgp in twill"))?;
         Ok(None)
     }
 

@@ -91,8 +91,10 @@ impl Partner for Router {
 
     fn announce(&mut self, prefixes: &[String], community: &str) -> Result<()> {
         let lines = prefixes.join("\n");
-        let words = ["network", "bulk", "community", community, "add"];
-        self.openbgpd.cli_with_input(&words, &lines).map(drop)
+        let before_8 = ["network", "bulk", "community", community, "add"];
+        let words = ["network", "bulk", "add", "community", community];
+        let added = self.openbgpd.cli_with_input(&before_8, &lines);
+        added.or_else(|_| self.openbgpd.cli_with_input(&words, &lines)).map(drop)
     }
 
     fn change(&mut self, prefixes: &[String], community: &str) -> Result<()> {
