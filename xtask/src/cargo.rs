@@ -80,7 +80,10 @@ pub(crate) fn build_static(
     directory: &Path,
 ) -> Result<PathBuf> {
     let build = ["rustc", "--quiet", "--profile", profile, "--package", package, "--bin", program];
-    let flags = ["--", "-C", "target-feature=+crt-static"];
+    // Relative relocations packed: a thirtieth of their size, in the file and, as they are read at
+    // every start, in memory.
+    let packed = "link-arg=-Wl,-z,pack-relative-relocs";
+    let flags = ["--", "-C", "target-feature=+crt-static", "-C", packed];
     run("cargo rustc", &mut cargo(&[&build[..], &flags].concat()))?;
     let to = directory.join("static");
     std::fs::create_dir_all(&to)?;
