@@ -25,7 +25,7 @@ use twill_bgp::proto::types::Families;
 pub use error::{KernelError, Refusal};
 pub use host::HostView;
 pub use nix::errno::Errno;
-pub use socket::{Failure, Netlink};
+pub use socket::{Failure, Netlink, Sent};
 pub use watch::{Event, Group, Watch};
 
 use crate::source::Dataplane;

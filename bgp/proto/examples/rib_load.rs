@@ -23,8 +23,10 @@ use twill_bgp_proto::types::{
 };
 use twill_bgp_proto::wire::{Codec, Reach, Update};
 
-/// Updates between two calls of `settle`, as a busy speaker batches them.
+/// Updates that are taken in before peers are given what came of them.
 const UPDATES_A_BATCH: usize = 256;
+/// Changes that are told at once, as a busy speaker does.
+const CHANGES_AT_ONCE: usize = 4096;
 /// Octets that a peer is given at once.
 const BUDGET: usize = 64 * 1024;
 
@@ -88,17 +90,22 @@ impl Load {
     fn run(&mut self, what: &str, count: u32, updates: impl Iterator<Item = (PeerKey, Update)>) {
         let (mut taking, mut telling, mut sending) =
             (Duration::ZERO, Duration::ZERO, Duration::ZERO);
-        let (mut changes, mut octets) = (Vec::new(), 0);
+        let mut octets = 0;
         let mut updates = updates.peekable();
         while updates.peek().is_some() {
             let batch: Vec<_> = updates.by_ref().take(UPDATES_A_BATCH).collect();
-            let start = Instant::now();
             for (key, update) in batch {
+                let start = Instant::now();
                 self.rib.update(key, update);
+                let taken = Instant::now();
+                taking += taken - start;
+                if self.rib.unsettled() >= CHANGES_AT_ONCE {
+                    self.rib.settle(CHANGES_AT_ONCE, None);
+                    telling += taken.elapsed();
+                }
             }
             let taken = Instant::now();
-            while self.rib.settle(4096, &mut changes) {}
-            changes.clear();
+            while self.rib.settle(CHANGES_AT_ONCE, None) {}
             let told = Instant::now();
             for number in 0..self.peers {
                 while let Some(bytes) = self.rib.poll_transmit(PeerKey(number), BUDGET) {
@@ -107,7 +114,6 @@ impl Load {
             }
             sending += told.elapsed();
             telling += told - taken;
-            taking += taken - start;
         }
         let all = taking + telling + sending;
         println!(

@@ -44,7 +44,7 @@ impl World {
         let mut changes = std::mem::take(&mut self.changes);
         let Some(it) = self.running(speaker) else { return };
         let changed = !it.rib.is_settled();
-        it.unsettled = it.rib.settle(told, &mut changes);
+        it.unsettled = it.rib.settle(told, Some(&mut changes));
         it.rib.take_refusals();
         for change in &changes {
             self.look_at(speaker, change);

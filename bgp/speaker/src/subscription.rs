@@ -1,14 +1,16 @@
 //! Best paths for whoever installs or shows them: first all of them, then each change.
 //!
-//! The core writes changes into a map keyed by prefix, one map for each subscriber, and hands the
-//! map's content over as a batch whenever the subscriber has taken the batch before. So a quick
-//! subscriber sees every change at once, and a slow one costs a map that cannot outgrow the
-//! table: of several changes of one prefix it sees the last.
+//! The core notes changes in batches, for each subscriber its own, and hands the oldest over
+//! whenever the subscriber has taken the one before. Of several changes of one prefix that wait
+//! there, only the last is kept. So a quick subscriber sees every change at once, and a slow one
+//! costs notes that cannot outgrow the table.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use tokio::sync::mpsc;
 use twill_bgp_proto::types::{Attributes, Prefix};
 
@@ -76,7 +78,7 @@ impl Subscription {
 #[derive(Debug)]
 pub(crate) struct Feed {
     batches: mpsc::Sender<Batch>,
-    pending: BTreeMap<Prefix, (Option<BestRoute>, Instant)>,
+    pending: Pending,
     /// What the subscriber was told last; `None` before its first batch.
     told: Option<Readiness>,
     /// Somebody waits for room already.
@@ -97,14 +99,14 @@ pub(crate) enum Flushed {
 /// A feed and its subscription.
 pub(crate) fn feed() -> (Feed, Subscription) {
     let (sender, receiver) = mpsc::channel(1);
-    let feed = Feed { batches: sender, pending: BTreeMap::new(), told: None, waiting: false };
+    let feed = Feed { batches: sender, pending: Pending::default(), told: None, waiting: false };
     (feed, Subscription { batches: receiver, readiness: Readiness::Waiting })
 }
 
 impl Feed {
     /// Notes a change; the last of a prefix wins.
     pub(crate) fn push(&mut self, prefix: Prefix, route: Option<BestRoute>, received: Instant) {
-        self.pending.insert(prefix, (route, received));
+        self.pending.note(BestChange { prefix, route, received });
     }
 
     /// Whether no change waits to be handed over.
@@ -121,15 +123,7 @@ impl Feed {
                 Err(mpsc::error::TrySendError::Full(())) => return Flushed::NoRoom,
                 Err(mpsc::error::TrySendError::Closed(())) => return Flushed::Closed,
             };
-            let rest = match self.pending.keys().nth(BATCH).copied() {
-                Some(first_left) => self.pending.split_off(&first_left),
-                None => BTreeMap::new(),
-            };
-            let batch = std::mem::replace(&mut self.pending, rest);
-            let changes = batch
-                .into_iter()
-                .map(|(prefix, (route, received))| BestChange { prefix, route, received })
-                .collect();
+            let changes = self.pending.take();
             let told = if self.pending.is_empty() {
                 readiness
             } else {
@@ -148,6 +142,58 @@ impl Feed {
             // The permit goes back at once: the next flush takes it, with all that came since.
             drop(sender.reserve_owned().await);
         }
+    }
+}
+
+/// Changes that wait, each prefix at most once, in batches of at most [`BATCH`].
+#[derive(Debug, Default)]
+struct Pending {
+    batches: VecDeque<Vec<BestChange>>,
+    /// The number of the first of them; they are numbered as they come.
+    first: usize,
+    /// The number of the batch that speaks of a prefix, and where in it.
+    places: HashMap<Prefix, (usize, usize)>,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    fn note(&mut self, change: BestChange) {
+        match self.places.entry(change.prefix) {
+            Entry::Occupied(known) => {
+                let (batch, at) = *known.get();
+                let batch = self.batches.get_mut(batch.wrapping_sub(self.first));
+                if let Some(before) = batch.and_then(|batch| batch.get_mut(at)) {
+                    *before = change;
+                }
+            }
+            Entry::Vacant(new) => {
+                if self.batches.back().is_none_or(|last| last.len() >= BATCH) {
+                    self.batches.push_back(Vec::new());
+                }
+                let number = self.first.wrapping_add(self.batches.len() - 1);
+                if let Some(last) = self.batches.back_mut() {
+                    new.insert((number, last.len()));
+                    last.push(change);
+                }
+            }
+        }
+    }
+
+    /// The oldest batch; an empty one, where nothing waits.
+    fn take(&mut self) -> Vec<BestChange> {
+        let Some(batch) = self.batches.pop_front() else { return Vec::new() };
+        self.first = self.first.wrapping_add(1);
+        for change in &batch {
+            self.places.remove(&change.prefix);
+        }
+        if self.batches.is_empty() && self.places.capacity() > 2 * BATCH {
+            // A whole table may have waited; the next one seldom does.
+            self.places.shrink_to(BATCH);
+        }
+        batch
     }
 }
 
@@ -198,6 +244,29 @@ mod tests {
         let seen: Vec<_> =
             changes.iter().map(|change| (change.prefix, change.route.is_some())).collect();
         assert_eq!(seen, [(prefix(0), false), (prefix(1), false), (prefix(2), true)]);
+    }
+
+    #[test]
+    fn what_waits_keeps_its_place_and_the_last_that_was_said() {
+        let mut pending = Pending::default();
+        let now = Instant::now();
+        let later = now + std::time::Duration::from_secs(1);
+        let count = u32::try_from(BATCH).unwrap() + 2;
+        let note = |pending: &mut Pending, index, received| {
+            pending.note(BestChange { prefix: prefix(index), route: None, received });
+        };
+        (0..count).for_each(|index| note(&mut pending, index, now));
+        for index in [0, count - 1] {
+            note(&mut pending, index, later);
+        }
+        let first = pending.take();
+        assert_eq!((first.len(), first[0].prefix, first[0].received), (BATCH, prefix(0), later));
+        // What was taken may come again, behind what waits.
+        note(&mut pending, 0, later);
+        let seen: Vec<_> = pending.take().iter().map(|one| (one.prefix, one.received)).collect();
+        let (next, last) = (prefix(count - 2), prefix(count - 1));
+        assert_eq!(seen, [(next, now), (last, later), (prefix(0), later)]);
+        assert!(pending.is_empty() && pending.places.is_empty());
     }
 
     #[tokio::test]

@@ -104,7 +104,7 @@ impl Bench {
         let update =
             Update { withdrawn: vec![], reach: vec![reach], end_of_rib: None, faults: vec![] };
         self.rib.update(key, update);
-        self.rib.settle(usize::MAX, &mut Vec::new());
+        self.rib.settle(usize::MAX, None);
     }
 
     /// `accepted`, or the rule that refused.
@@ -253,7 +253,7 @@ proptest! {
 
 /// What a peer is sent: `prefix via next hop`, with what export added.
 fn sent(bench: &mut Bench, to: &str) -> Vec<String> {
-    bench.rib.settle(usize::MAX, &mut Vec::new());
+    bench.rib.settle(usize::MAX, None);
     let key = bench.key(to);
     while bench.rib.poll_transmit(key, 1 << 16).is_some() {}
     let mut routes: Vec<String> = bench

@@ -1,17 +1,17 @@
 use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
-use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 use twill_bgp::proto::types::Prefix;
 
+use super::courier::{Answer, Courier};
 use super::fault::Trouble;
 use super::report::fib_route;
 use super::table::Step;
 use super::{Cause, Dirty, Owner, SETTLE};
 use crate::desired::KernelRoute;
 use crate::kernel::routes::{self, Listed, Scope, protocol_name};
-use crate::kernel::{Errno, Failure, KernelError, Refusal};
+use crate::kernel::{Errno, Failure, Refusal};
 use crate::reconcile::report::{FibRoute, KernelNotice};
 
 /// Requests to one send. From sixteen on more of them gain nothing (docs/decisions/0050); fewer
@@ -23,76 +23,105 @@ const LARGE_BATCH: usize = 1024;
 /// How often in a row a prefix is looked at again because the kernel was not as we believed.
 const ROUNDS: usize = 3;
 
-type Steps = Vec<(Dirty, Step)>;
+/// Prefixes with the step that was taken for each.
+pub(super) type Steps = Vec<(Dirty, Step)>;
 
-/// A batch that another thread has taken to the kernel.
-struct InFlight {
-    steps: Steps,
-    answer: JoinHandle<Result<Vec<Failure>, KernelError>>,
-}
-
-/// What a batch left to be done.
+/// What batches left to be done.
 #[derive(Debug, Default)]
-struct Left {
+pub(super) struct Left {
     /// A route stands where ours was to be added.
     occupied: Vec<Dirty>,
     /// Ours was not where it was to be replaced.
     unmatched: Vec<Dirty>,
+    /// Changed again while a step was on its way.
+    waiting: Vec<Dirty>,
 }
 
 impl Left {
     fn is_empty(&self) -> bool {
-        self.occupied.is_empty() && self.unmatched.is_empty()
+        self.occupied.is_empty() && self.unmatched.is_empty() && self.waiting.is_empty()
     }
 }
 
 impl Owner {
     /// Takes the next step for each prefix. Until the kernel agrees, or says why not.
-    pub(super) async fn apply(&mut self, mut dirty: Vec<Dirty>) {
+    pub(super) async fn apply(&mut self, dirty: Vec<Dirty>) {
+        self.dispatch(dirty).await;
+        self.finish().await;
+    }
+
+    /// The same, but what is much may still be on its way when this returns: then
+    /// [`Owner::answered`] or [`Owner::finish`] goes on with it. Before anything but another call
+    /// of this may be done with the table or the kernel, [`Owner::finish`] is due.
+    pub(super) async fn apply_ahead(&mut self, dirty: Vec<Dirty>) {
+        self.dispatch(dirty).await;
+        if !self.left.is_empty() {
+            self.finish().await;
+        }
+    }
+
+    async fn dispatch(&mut self, dirty: Vec<Dirty>) {
         if !self.enabled() || dirty.is_empty() {
             return;
         }
-        for _ in 0..ROUNDS {
-            let mut left = Left::default();
-            if dirty.len() > BATCH {
-                self.apply_many(&dirty, &mut left).await;
-            } else {
-                let steps = self.collect(&dirty);
-                let failures = self.netlink.commit();
-                self.settle(steps, failures, &mut left);
-            }
-            self.publisher.touch();
-            if left.is_empty() {
-                return;
-            }
-            self.clear_unmatched(&left.unmatched);
-            self.look_at_occupied(&left.occupied).await;
-            dirty = left.occupied;
-            dirty.append(&mut left.unmatched);
+        self.publisher.touch();
+        if dirty.len() <= BATCH && self.courier.is_none() {
+            let steps = self.collect(&dirty);
+            let failures = self.netlink.commit();
+            self.settle(steps, failures);
+            return;
         }
-        debug!(prefixes = dirty.len(), "routes change faster than they can be listed");
-        self.relist_soon(SETTLE);
-    }
-
-    /// While the kernel works off one batch, the next is made, and all other tasks go on.
-    async fn apply_many(&mut self, dirty: &[Dirty], left: &mut Left) {
-        let mut in_flight = None;
         for chunk in dirty.chunks(LARGE_BATCH) {
             let steps = self.collect(chunk);
+            if steps.is_empty() {
+                continue;
+            }
+            for ((prefix, _), _) in &steps {
+                self.table.sent(*prefix);
+            }
             let sent = self.netlink.take();
-            self.land(in_flight.take(), left).await;
-            // It ends by itself, a few milliseconds after we are dropped at the latest.
-            let answer = tokio::task::spawn_blocking(move || sent.finish());
-            in_flight = Some(InFlight { steps, answer });
+            let mut courier = self.courier.take().unwrap_or_else(Courier::new);
+            while courier.is_full() {
+                if let Some((steps, answer)) = courier.answer().await {
+                    self.settle(steps, answer);
+                }
+            }
+            courier.take(sent, steps).await;
+            self.courier = Some(courier);
         }
-        self.land(in_flight, left).await;
     }
 
-    async fn land(&mut self, in_flight: Option<InFlight>, left: &mut Left) {
-        let Some(InFlight { steps, answer }) = in_flight else { return };
-        // It has not run only where everything ends.
-        let failures = answer.await.unwrap_or(Err(KernelError::Lost));
-        self.settle(steps, failures, left);
+    /// Goes on with what the kernel answered to a batch.
+    pub(super) async fn answered(&mut self, steps: Steps, answer: Answer) {
+        self.settle(steps, answer);
+        if self.courier.as_ref().is_some_and(Courier::is_idle) {
+            self.finish().await;
+        }
+    }
+
+    /// Waits for what is on its way, and takes what it left in hand, until the kernel agrees or
+    /// says why not.
+    pub(super) async fn finish(&mut self) {
+        for _ in 0..ROUNDS {
+            while let Some(mut courier) = self.courier.take() {
+                if let Some((steps, answer)) = courier.answer().await {
+                    self.settle(steps, answer);
+                    self.courier = Some(courier);
+                }
+            }
+            if self.left.is_empty() {
+                return;
+            }
+            let Left { occupied, mut unmatched, mut waiting } = std::mem::take(&mut self.left);
+            self.clear_unmatched(&unmatched);
+            self.look_at_occupied(&occupied).await;
+            let mut dirty = occupied;
+            dirty.append(&mut unmatched);
+            dirty.append(&mut waiting);
+            self.dispatch(dirty).await;
+        }
+        debug!("routes change faster than they can be listed");
+        self.relist_soon(SETTLE);
     }
 
     /// Collects the requests for the next step of each prefix.
@@ -104,6 +133,10 @@ impl Owner {
             let step = self.table.step(dirty.0, now);
             match &step {
                 Step::Nothing => continue,
+                Step::Wait => {
+                    self.left.waiting.push(*dirty);
+                    continue;
+                }
                 Step::Add(via) => routes::add(&mut self.netlink, &marks, dirty.0, via),
                 Step::Replace(via) => routes::replace(&mut self.netlink, &marks, dirty.0, via),
                 Step::Delete(listed) => routes::delete(&mut self.netlink, listed),
@@ -114,16 +147,12 @@ impl Owner {
     }
 
     /// Notes what the kernel did.
-    fn settle(
-        &mut self,
-        steps: Steps,
-        failures: Result<Vec<Failure>, KernelError>,
-        left: &mut Left,
-    ) {
-        let failures = match failures {
+    fn settle(&mut self, steps: Steps, answer: Answer) {
+        let failures = match answer {
             Ok(failures) => failures,
             Err(error) => {
                 warn!(%error, "a batch of routes has no known result: listing again");
+                steps.iter().for_each(|((prefix, _), _)| self.table.arrived(*prefix));
                 self.publisher.errors += 1;
                 self.relist_soon(SETTLE);
                 return;
@@ -133,7 +162,7 @@ impl Owner {
         let mut failures = failures.into_iter().peekable();
         for (index, (dirty, step)) in steps.into_iter().enumerate() {
             match failures.next_if(|failure| failure.index == index) {
-                Some(Failure { refusal, .. }) => self.refused(dirty, &step, refusal, left),
+                Some(Failure { refusal, .. }) => self.refused(dirty, &step, refusal),
                 None => self.accepted(dirty, &step, acknowledged),
             }
         }
@@ -158,11 +187,12 @@ impl Owner {
         }
     }
 
-    fn refused(&mut self, dirty: Dirty, step: &Step, refusal: Refusal, left: &mut Left) {
+    fn refused(&mut self, dirty: Dirty, step: &Step, refusal: Refusal) {
         let prefix = dirty.0;
+        self.table.arrived(prefix);
         match (step, refusal.errno) {
-            (Step::Add(_), Errno::EEXIST) => left.occupied.push(dirty),
-            (Step::Replace(_), Errno::ENOENT | Errno::ESRCH) => left.unmatched.push(dirty),
+            (Step::Add(_), Errno::EEXIST) => self.left.occupied.push(dirty),
+            (Step::Replace(_), Errno::ENOENT | Errno::ESRCH) => self.left.unmatched.push(dirty),
             (Step::Delete(_), Errno::ESRCH | Errno::ENODEV) => self.table.done(prefix, step),
             _ => {
                 let passing = matches!(

@@ -20,6 +20,7 @@
 //! every route stays.
 
 mod apply;
+mod courier;
 mod fault;
 mod learned;
 mod pool;
@@ -34,8 +35,8 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use tokio::sync::{broadcast, watch};
-use twill_bgp::Readiness;
 use twill_bgp::proto::types::Prefix;
+use twill_bgp::{BestChange, Readiness};
 
 use super::fight::Fight;
 use super::report::{FibReport, KernelNotice};
@@ -43,6 +44,8 @@ use crate::desired::routes::Desired;
 use crate::kernel::routes::{self as kernel_routes, Scope};
 use crate::kernel::{self, Event, Group, HostView, KernelError, Netlink, Watch, host};
 use crate::source::Snapshot;
+use apply::{Left, Steps};
+use courier::{Answer, Courier, answer};
 use fault::Trouble;
 pub use learned::BestPaths;
 use report::Publisher;
@@ -97,12 +100,30 @@ enum Cause {
 
 type Dirty = (Prefix, Cause);
 
+/// What woke the owner.
+enum Wake {
+    Paths(Option<Vec<BestChange>>),
+    /// The kernel has answered a batch that was on its way.
+    Answer((Steps, Answer)),
+    Hints(Result<(), KernelError>),
+    /// Whether there will be more snapshots.
+    Snapshot(bool),
+    Timer,
+    NobodyElse,
+}
+
+/// Batches of best paths that are taken before all else is looked at: a whole table is many.
+const BATCHES_IN_A_ROW: u32 = 4;
+
 struct Owner {
     netlink: Netlink,
     watch: Watch,
     events: Vec<Event>,
     snapshot: Arc<Snapshot>,
     table: Table,
+    /// While large batches are on their way to the kernel.
+    courier: Option<Courier>,
+    left: Left,
     fights: HashMap<Prefix, Fight>,
     /// What the run before has left was listed.
     adopted: bool,
@@ -159,13 +180,29 @@ async fn run_with<B: BestPaths>(
     let mut snapshots_come = true;
     owner.relist().await;
     owner.publisher.publish(&mut owner.table);
+    let mut batches = 0;
     loop {
         let wake_at = owner.wake_at();
-        tokio::select! {
+        let wake = tokio::select! {
             // Best paths first: the only ones that somebody waits for.
             biased;
-            batch = best_paths.next() => {
-                let Some(batch) = batch else { return Ok(Ended::NoMorePaths) };
+            batch = best_paths.next(), if batches < BATCHES_IN_A_ROW => Wake::Paths(batch),
+            answer = answer(&mut owner.courier) => Wake::Answer(answer),
+            result = owner.watch.wait(&mut owner.events) => Wake::Hints(result),
+            changed = snapshots.changed(), if snapshots_come => Wake::Snapshot(changed.is_ok()),
+            () = tokio::time::sleep_until(wake_at.into()) => Wake::Timer,
+            () = std::future::ready(()), if batches == BATCHES_IN_A_ROW => Wake::NobodyElse,
+        };
+        batches = if let Wake::Paths(_) = wake { batches + 1 } else { 0 };
+        if let Wake::Hints(_) | Wake::Snapshot(_) | Wake::Timer = wake {
+            owner.finish().await;
+        }
+        match wake {
+            Wake::Paths(batch) => {
+                let Some(batch) = batch else {
+                    owner.finish().await;
+                    return Ok(Ended::NoMorePaths);
+                };
                 let dirty: Vec<Dirty> = batch
                     .iter()
                     .map(|change| {
@@ -174,31 +211,35 @@ async fn run_with<B: BestPaths>(
                     })
                     .collect();
                 drop(batch);
-                owner.apply(dirty).await;
+                owner.apply_ahead(dirty).await;
                 if let Readiness::InSync { .. } = best_paths.readiness() {
                     owner.in_sync().await;
                 }
             }
-            result = owner.watch.wait(&mut owner.events) => {
+            Wake::Answer((steps, answer)) => owner.answered(steps, answer).await,
+            Wake::Hints(result) => {
                 result?;
                 let dirty = owner.take_events();
                 owner.apply(dirty).await;
             }
-            changed = snapshots.changed(), if snapshots_come => match changed {
-                Ok(()) => {
-                    let snapshot = snapshots.borrow_and_update().clone();
-                    owner.set_snapshot(snapshot).await;
-                    if !owner.enabled() {
-                        owner.publisher.publish(&mut owner.table);
-                        return Ok(Ended::NotWanted);
-                    }
+            Wake::Snapshot(true) => {
+                let snapshot = snapshots.borrow_and_update().clone();
+                owner.set_snapshot(snapshot).await;
+                if !owner.enabled() {
+                    owner.publisher.publish(&mut owner.table);
+                    return Ok(Ended::NotWanted);
                 }
-                // Without a source, the last snapshot stays in force.
-                Err(_) => snapshots_come = false,
-            },
-            () = tokio::time::sleep_until(wake_at.into()) => owner.timers().await,
+            }
+            // Without a source, the last snapshot stays in force.
+            Wake::Snapshot(false) => snapshots_come = false,
+            Wake::Timer => owner.timers().await,
+            Wake::NobodyElse => {}
         }
-        owner.publisher.publish_if_due(&mut owner.table);
+        if owner.publisher.is_due() {
+            // Nothing half done is reported.
+            owner.finish().await;
+            owner.publisher.publish(&mut owner.table);
+        }
     }
 }
 
@@ -214,6 +255,8 @@ impl Owner {
             events: Vec::new(),
             snapshot,
             table,
+            courier: None,
+            left: Left::default(),
             fights: HashMap::new(),
             adopted: false,
             relist_at: None,

@@ -15,6 +15,9 @@ use crate::reconcile::report::{FibReport, FibRoute, KernelNotice};
 
 /// A report takes at most one part in this many of the owner's time.
 const SHARE: u32 = 20;
+/// After the first change, so many times what a report costs is waited for more: what changes many
+/// routes mostly has not changed them all yet.
+const MORE_MAY_COME: u32 = 4;
 /// Clashes and refusals named one by one; the rest is counted.
 const NAMED: usize = 20;
 
@@ -35,7 +38,8 @@ pub(super) struct Publisher {
     last_sync: Duration,
     synced_at: Option<SystemTime>,
     list_error: Option<String>,
-    changed: bool,
+    /// When something first changed that is not told yet.
+    changed: Option<Instant>,
     published_at: Instant,
     cost: Duration,
 }
@@ -54,7 +58,7 @@ impl Publisher {
             last_sync: Duration::ZERO,
             synced_at: None,
             list_error: None,
-            changed: false,
+            changed: None,
             published_at: Instant::now(),
             cost: Duration::ZERO,
         }
@@ -62,12 +66,12 @@ impl Publisher {
 
     /// Something may have changed.
     pub(super) fn touch(&mut self) {
-        self.changed = true;
+        self.changed.get_or_insert_with(Instant::now);
     }
 
     /// Notes the end of a full pass.
     pub(super) fn listed(&mut self, took: Duration, error: Option<KernelError>) {
-        self.changed = true;
+        self.touch();
         match error {
             None => {
                 self.last_sync = took;
@@ -96,20 +100,19 @@ impl Publisher {
 
     /// When a report is due.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        self.changed.then(|| self.published_at + self.cost * SHARE)
+        let seldom = self.published_at + self.cost * SHARE;
+        self.changed.map(|at| seldom.max(at + self.cost * MORE_MAY_COME))
     }
 
-    pub(super) fn publish_if_due(&mut self, table: &mut Table) {
-        if self.due_at().is_some_and(|at| at <= Instant::now()) {
-            self.publish(table);
-        }
+    pub(super) fn is_due(&self) -> bool {
+        self.due_at().is_some_and(|at| at <= Instant::now())
     }
 
     pub(super) fn publish(&mut self, table: &mut Table) {
         let started = Instant::now();
         let report = self.build(table);
         self.report.send_replace(Arc::new(report));
-        self.changed = false;
+        self.changed = None;
         self.published_at = Instant::now();
         self.cost = self.published_at - started;
     }

@@ -32,12 +32,14 @@ enum Standing {
     Odd,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Entry {
     learned: Option<Slot>,
     standing: Standing,
     /// Stood there when we came, and nothing has confirmed it yet.
     stale: bool,
+    /// A step of it is on its way to the kernel, and what stands is not known.
+    on_its_way: bool,
     /// The listing that saw it last.
     seen: u8,
 }
@@ -55,6 +57,8 @@ pub(super) enum Wanted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Nothing,
+    /// The step before is on its way: to be looked at again when that is answered.
+    Wait,
     Add(Via),
     Replace(Via),
     Delete(Listed),
@@ -64,7 +68,7 @@ impl Step {
     /// The way that it is about.
     pub(super) fn via(&self) -> Option<&Via> {
         match self {
-            Step::Nothing => None,
+            Step::Nothing | Step::Wait => None,
             Step::Add(via) | Step::Replace(via) => Some(via),
             Step::Delete(listed) => Some(&listed.via),
         }
@@ -170,15 +174,18 @@ impl Table {
 
     /// What should be in the kernel.
     pub(super) fn wanted(&mut self, prefix: Prefix) -> Wanted {
+        let learned = self.entries.get(&prefix).and_then(|entry| entry.learned);
+        self.wanted_of(prefix, learned)
+    }
+
+    fn wanted_of(&mut self, prefix: Prefix, learned: Option<Slot>) -> Wanted {
         if let Some(local) = self.local.get(&prefix) {
             return match local {
                 Ok(via) => Wanted::Route(*via),
                 Err(reason) => Wanted::Unroutable(reason.clone()),
             };
         }
-        let Some(slot) = self.entries.get(&prefix).and_then(|entry| entry.learned) else {
-            return Wanted::Nothing;
-        };
+        let Some(slot) = learned else { return Wanted::Nothing };
         if let Some(reason) = self.desired.refuse(prefix) {
             return Wanted::Unroutable(reason);
         }
@@ -210,7 +217,11 @@ impl Table {
 
     /// What stands in the kernel, as far as we know.
     pub(super) fn standing(&self, prefix: Prefix) -> Option<Listed> {
-        match self.entries.get(&prefix)?.standing {
+        self.described(prefix, self.entries.get(&prefix)?.standing)
+    }
+
+    fn described(&self, prefix: Prefix, standing: Standing) -> Option<Listed> {
+        match standing {
             Standing::Absent => None,
             Standing::Plain(slot) => Some(self.as_listed(prefix, *self.vias.get(slot)?)),
             Standing::Odd => self.odd.get(&prefix).cloned(),
@@ -229,13 +240,17 @@ impl Table {
     /// The next step for a prefix. A prefix that waits for its place, or after a refusal, has
     /// none before its time.
     pub(super) fn step(&mut self, prefix: Prefix, now: Instant) -> Step {
-        let wanted = self.wanted(prefix);
+        let entry = self.entries.get(&prefix).copied();
+        if entry.is_some_and(|entry| entry.on_its_way) {
+            return Step::Wait;
+        }
+        let wanted = self.wanted_of(prefix, entry.and_then(|entry| entry.learned));
         if matches!(wanted, Wanted::Route(_))
             && self.faults.get(&prefix).is_some_and(|fault| fault.waits(now))
         {
             return Step::Nothing;
         }
-        let Some(entry) = self.entries.get(&prefix) else {
+        let Some(entry) = entry else {
             return match wanted {
                 Wanted::Route(via) => Step::Add(via),
                 _ => Step::Nothing,
@@ -254,25 +269,38 @@ impl Table {
             }
             // Of the run before: forwarding goes on until the mesh is in sync.
             _ if entry.stale && !self.in_sync => Step::Nothing,
-            _ => self.standing(prefix).map_or(Step::Nothing, Step::Delete),
+            (_, standing) => self.described(prefix, standing).map_or(Step::Nothing, Step::Delete),
         }
     }
 
     /// Notes that a prefix is as it should be.
     fn settled(&mut self, prefix: Prefix) {
         self.faults.remove(&prefix);
-        if let Some(entry) = self.entries.get_mut(&prefix) {
+        if let Place::Occupied(mut place) = self.entries.entry(prefix) {
+            let entry = place.get_mut();
             entry.stale = false;
             if entry.learned.is_none() && entry.standing == Standing::Absent {
-                self.entries.remove(&prefix);
+                place.remove();
             }
+        }
+    }
+
+    /// Notes that a step is on its way to the kernel, until [`Table::arrived`].
+    pub(super) fn sent(&mut self, prefix: Prefix) {
+        self.entries.entry(prefix).or_insert_with(|| Entry::new(None)).on_its_way = true;
+    }
+
+    /// Notes that it is answered, whatever the answer.
+    pub(super) fn arrived(&mut self, prefix: Prefix) {
+        if let Some(entry) = self.entries.get_mut(&prefix) {
+            entry.on_its_way = false;
         }
     }
 
     /// Notes that the kernel did what was asked.
     pub(super) fn done(&mut self, prefix: Prefix, step: &Step) {
         match step {
-            Step::Nothing => return,
+            Step::Nothing | Step::Wait => return,
             Step::Add(via) | Step::Replace(via) => {
                 let slot = self.vias.acquire(*via);
                 self.stand(prefix, Standing::Plain(slot));
@@ -297,11 +325,13 @@ impl Table {
     }
 
     fn stand(&mut self, prefix: Prefix, standing: Standing) {
-        if standing == Standing::Absent && !self.entries.contains_key(&prefix) {
-            return;
-        }
-        let entry = self.entries.entry(prefix).or_insert_with(|| Entry::new(None));
+        let entry = match self.entries.entry(prefix) {
+            Place::Occupied(place) => place.into_mut(),
+            Place::Vacant(_) if standing == Standing::Absent => return,
+            Place::Vacant(place) => place.insert(Entry::new(None)),
+        };
         entry.seen = self.listing;
+        entry.on_its_way = false;
         match std::mem::replace(&mut entry.standing, standing) {
             Standing::Plain(slot) => drop(self.vias.release(slot)),
             Standing::Odd if standing != Standing::Odd => drop(self.odd.remove(&prefix)),
@@ -438,6 +468,7 @@ impl Table {
 
 impl Entry {
     fn new(learned: Option<Slot>) -> Entry {
-        Entry { learned, standing: Standing::Absent, stale: false, seen: 0 }
+        let standing = Standing::Absent;
+        Entry { learned, standing, stale: false, on_its_way: false, seen: 0 }
     }
 }

@@ -229,6 +229,36 @@ fn learned_routes_and_pod_cidrs_are_installed_changed_and_withdrawn() {
 }
 
 #[test]
+fn what_changes_again_while_it_is_on_its_way_ends_as_it_was_told_last() {
+    in_namespace(|| async {
+        node();
+        // Somebody holds the place of one of them.
+        ip("route add 11.0.7.0/24 via 10.0.0.9 metric 116 proto static");
+        let mut rig = Rig::start();
+        rig.sync(many(6000, "10.0.0.2")).await;
+        rig.learn(many(4000, "10.0.0.3")).await;
+        rig.learn(many(6000, "10.0.0.4").split_off(3000)).await;
+        let gone = many(5000, "10.0.0.2").split_off(2000);
+        rig.learn(gone.into_iter().map(|one| change(one.prefix, None)).collect()).await;
+        rig.until("as told last", |report| {
+            let by = |next_hop: &str| {
+                let next_hop: IpAddr = next_hop.parse().unwrap();
+                report.installed.iter().filter(|one| one.next_hop == Some(next_hop)).count()
+            };
+            by("10.0.0.2") == 0
+                && by("10.0.0.3") == 1999
+                && by("10.0.0.4") == 1000
+                && report.missing.len() == 1
+                && report.unexpected.is_empty()
+        })
+        .await;
+        assert_eq!(ours("-4").len(), 3000, "of them one pod CIDR");
+        assert_eq!(ip("route show proto 116 via 10.0.0.3").lines().count(), 1999);
+        assert!(reason(&rig.report.borrow(), "11.0.7.0/24").contains("protocol static"));
+    });
+}
+
+#[test]
 fn own_prefixes_and_unreachable_next_hops_are_refused_with_a_remedy() {
     in_namespace(|| async {
         node();

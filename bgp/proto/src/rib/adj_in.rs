@@ -11,14 +11,10 @@ use super::intern::AttrId;
 use super::loc::Loc;
 use super::next_hop::Local;
 use super::policy::{Judge, Setting, Verdict};
-use super::table::{From, Key, Path, Standing};
+use super::table::{From, Key, Path, Standing, TOGETHER};
 use super::{PeerKey, PeerKind, Refusal, RibPeer};
 use crate::types::{Attributes, Community, Families, Family, Prefix, Role};
 use crate::wire::{Reach, Update};
-
-/// Withdrawn prefixes that are looked up before the first of them is dealt with: a lookup in a
-/// large table waits for memory, and lookups that follow each other wait together.
-const TOGETHER: usize = 64;
 
 impl Rib {
     /// What an established peer sent. A prefix of a family that the session does not carry is

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::adj_out::Groups;
+use super::adj_out::{Groups, Outward};
 use super::intern::Interner;
 use super::loc::Loc;
 use super::peers::{Peer, Peers};
@@ -182,21 +182,22 @@ impl Rib {
         self.v4.is_settled() && self.v6.is_settled() && !self.out.moving && !self.judge_again
     }
 
+    /// How many prefixes [`Rib::settle`] has to look at, beside what [`Rib::set_policies`] asked
+    /// for.
+    pub fn unsettled(&self) -> usize {
+        self.v4.unsettled() + self.v6.unsettled()
+    }
+
     /// Tells up to `max` changed prefixes of each family: to the update groups, and as changes,
-    /// which are appended to `changes`. Returns whether more are left.
+    /// which are appended to `changes`, if anybody acts on them. Returns whether more are left.
     ///
     /// A prefix that came back to what it was is not told. Judging again after
     /// [`Rib::set_policies`] passes over the whole table at once.
-    pub fn settle(&mut self, max: usize, changes: &mut Vec<Change>) -> bool {
+    pub fn settle(&mut self, max: usize, mut changes: Option<&mut Vec<Change>>) -> bool {
         self.judge_again();
-        let v4 = self.v4.settle(max, &mut self.attrs);
-        changes.extend(v4.iter().map(|moved| moved.change(&self.attrs)));
-        self.out.tell(&v4, self.ours, &self.attrs, &mut self.peers);
-        self.v4.told(&v4, &mut self.attrs);
-        let v6 = self.v6.settle(max, &mut self.attrs);
-        changes.extend(v6.iter().map(|moved| moved.change(&self.attrs)));
-        self.out.tell(&v6, self.ours, &self.attrs, &mut self.peers);
-        self.v6.told(&v6, &mut self.attrs);
+        let Rib { v4, v6, attrs, out, peers, ours, .. } = self;
+        settle(v4, max, (*ours, attrs, out, peers), changes.as_deref_mut());
+        settle(v6, max, (*ours, attrs, out, peers), changes);
         if self.out.moving && self.v4.is_settled() && self.v6.is_settled() {
             self.move_members();
         }
@@ -305,6 +306,20 @@ pub(super) fn index(family: Family) -> usize {
         Family::Ipv4Unicast => Ipv4Prefix::INDEX,
         Family::Ipv6Unicast => Ipv6Prefix::INDEX,
     }
+}
+
+fn settle<K: Outward>(
+    loc: &mut Loc<K>,
+    max: usize,
+    (ours, attrs, out, peers): (Ours, &mut Interner, &mut Groups, &mut Peers),
+    changes: Option<&mut Vec<Change>>,
+) {
+    let moved = loc.settle(max, attrs);
+    if let Some(changes) = changes {
+        changes.extend(moved.iter().map(|moved| moved.change(attrs)));
+    }
+    out.tell(&moved, ours, attrs, peers);
+    loc.told(&moved, attrs);
 }
 
 fn forget<K: Key>(

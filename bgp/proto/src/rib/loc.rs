@@ -81,6 +81,11 @@ impl<K> Default for Loc<K> {
 }
 
 impl<K: Key> Loc<K> {
+    /// How many prefixes are noted.
+    pub(super) fn unsettled(&self) -> usize {
+        self.dirty.len()
+    }
+
     pub(super) fn is_settled(&self) -> bool {
         self.dirty.is_empty()
     }
@@ -178,12 +183,9 @@ impl<K: Key> Loc<K> {
 
     /// Everyone was told: forgets what `moved` held.
     pub(super) fn told(&mut self, moved: &[Moved<K>], attrs: &mut Interner) {
-        for one in moved {
-            if let Some(old) = one.old {
-                attrs.release(old.used);
-            }
-            self.table.free_if_empty(one.place);
-        }
+        moved.iter().filter_map(|one| one.old).for_each(|old| attrs.release(old.used));
+        let gone = moved.iter().filter(|one| one.new.is_none()).map(|one| one.place);
+        self.table.free_all_empty(&gone.collect::<Vec<_>>());
     }
 
     /// The best of `place` as it was last told, where it is not noted as changed.

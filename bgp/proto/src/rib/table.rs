@@ -171,6 +171,17 @@ struct Entry<K> {
     path: Path,
 }
 
+impl<K> Entry<K> {
+    /// In use, without a path, and nothing left to tell of it.
+    fn is_empty(&self) -> bool {
+        self.state & (COUNT | DIRTY | FREE) == 0
+    }
+}
+
+/// How many prefixes are looked up before the first of them is dealt with: a lookup in a large
+/// table waits for memory, and lookups that follow each other wait together.
+pub(super) const TOGETHER: usize = 64;
+
 /// No path; the place is free unless `DIRTY`.
 const COUNT_NONE: u8 = 0;
 const COUNT_ONE: u8 = 1;
@@ -256,16 +267,29 @@ impl<K: Key> Table<K> {
 
     /// Gives the place back where nothing needs it: no path, and nothing left to tell.
     pub(super) fn free_if_empty(&mut self, place: u32) {
-        let entry = &mut self.entries[place as usize];
-        if entry.state & (COUNT | DIRTY | FREE) != 0 {
-            return;
+        self.free_all_empty(&[place]);
+    }
+
+    /// Gives back those of `places` that nothing needs. See [`TOGETHER`].
+    pub(super) fn free_all_empty(&mut self, places: &[u32]) {
+        for together in places.chunks(TOGETHER) {
+            let mut buckets = [None; TOGETHER];
+            for (place, bucket) in together.iter().zip(&mut buckets) {
+                let entry = &self.entries[*place as usize];
+                if entry.is_empty() {
+                    let hash = entry.prefix.hash_with(&self.hasher);
+                    *bucket = self.index.find_bucket_index(hash, |other| other == place);
+                }
+            }
+            for (place, bucket) in together.iter().zip(buckets) {
+                let found = bucket.map(|bucket| self.index.get_bucket_entry(bucket));
+                if let Some(Ok(found)) = found {
+                    found.remove();
+                    self.entries[*place as usize].state = FREE;
+                    self.free.push(*place);
+                }
+            }
         }
-        entry.state = FREE;
-        let hash = entry.prefix.hash_with(&self.hasher);
-        if let Ok(found) = self.index.find_entry(hash, |other| *other == place) {
-            found.remove();
-        }
-        self.free.push(place);
     }
 
     pub(super) fn prefix(&self, place: u32) -> K {
@@ -425,6 +449,27 @@ mod tests {
         table.free_if_empty(place);
         assert_eq!(table.find(prefix), None);
         assert_eq!(table.find_or_insert(prefix), place);
+    }
+
+    #[test]
+    fn of_many_places_those_that_are_empty_are_given_back_once() {
+        let mut table = Table::<Ipv4Prefix>::default();
+        let prefix =
+            |number: u32| Ipv4Prefix::truncating((number << 8).into(), 24).expect("a prefix");
+        let places: Vec<u32> =
+            (0..1000).map(|number| table.find_or_insert(prefix(number))).collect();
+        table.put(places[5], path(1));
+        table.set_dirty(places[70], true);
+        let twice: Vec<u32> = places.iter().chain(&places).copied().collect();
+        table.free_all_empty(&twice);
+        let left: Vec<u32> =
+            (0..1000).filter(|number| table.find(prefix(*number)).is_some()).collect();
+        assert_eq!(left, [5, 70]);
+        assert_eq!(table.len(), 2);
+        let again: std::collections::BTreeSet<u32> =
+            (0..1000).map(|number| table.find_or_insert(prefix(number))).collect();
+        assert_eq!(again.len(), 1000, "no place is given to two");
+        assert_eq!(table.places(), 1000);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -30,7 +31,7 @@ macro_rules! prefix_type {
     ($name:ident, $address:ty, $bits:ty, $max:literal, $doc:literal) => {
         #[doc = $doc]
         /// Host bits are always zero; ordered by address, then by length.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub struct $name {
             octets: [u8; $max / 8],
             length: u8,
@@ -77,6 +78,13 @@ macro_rules! prefix_type {
             /// Whether `other` is the same or more specific.
             pub fn covers(self, other: $name) -> bool {
                 self.length <= other.length && self.contains(other.address())
+            }
+        }
+
+        // By one or two words, not octet by octet: whole tables are keyed by prefixes.
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                (<$bits>::from_be_bytes(self.octets), self.length).hash(state);
             }
         }
 

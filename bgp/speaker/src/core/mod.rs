@@ -91,6 +91,8 @@ pub(crate) struct Core {
     sendable: VecDeque<PeerKey>,
     /// The RIB has changes that are not told yet.
     unsettled: bool,
+    /// Changes were told of which peers may be sent something.
+    told: bool,
     /// When what caused the latest changes was received.
     received: Instant,
     /// Kept for its memory.
@@ -171,6 +173,7 @@ impl Core {
             at_run_time: BTreeMap::new(),
             sendable: VecDeque::new(),
             unsettled: false,
+            told: false,
             received: now,
             changes: Vec::new(),
             feeds: BTreeMap::new(),
@@ -246,9 +249,8 @@ impl Core {
 
     /// Distributes what the last piece of work caused. Whether anybody was handed anything.
     async fn settle(&mut self) -> bool {
-        let changed = !self.rib.is_settled();
         self.distribute();
-        if changed {
+        if std::mem::take(&mut self.told) {
             self.all_may_send();
         }
         self.judge_deferral().await;

@@ -10,6 +10,7 @@ use twill_bgp_proto::wire::{RefreshKind, RouteRefresh, Update};
 
 use super::Core;
 use super::peers::Live;
+use super::transmit::CHANGES_AT_ONCE;
 use crate::interface;
 use crate::peer::{News, PeerEvent, PeerId, Up};
 use crate::reasons::Ended;
@@ -122,6 +123,7 @@ impl Core {
     }
 
     async fn updates(&mut self, id: PeerId, updates: Vec<Update>, received: Instant) {
+        self.received = received;
         for update in updates {
             // Over its limit, what is still on its way does not count any more.
             let Some(peer) = self.peer_mut(id).filter(|peer| peer.over_limit.is_none()) else {
@@ -150,8 +152,11 @@ impl Core {
                 self.deferral.end_of_rib(address, family, received);
             }
             self.hold_to_limit(id.key).await;
+            if self.rib.unsettled() >= CHANGES_AT_ONCE {
+                // What was just touched is near; later it would come back from memory.
+                self.distribute();
+            }
         }
-        self.received = received;
     }
 
     /// The peer wants our routes again, or brackets its own (RFC 7313).

@@ -20,8 +20,8 @@ const CHUNK: usize = 32 * 1024;
 /// Chunks handed out in one wake-up.
 const CHUNKS_AT_ONCE: usize = 64;
 
-/// Changed prefixes of each family that are told in one wake-up.
-const CHANGES_AT_ONCE: usize = 4096;
+/// Changed prefixes of each family that are told at once.
+pub(super) const CHANGES_AT_ONCE: usize = 4096;
 
 /// Somebody who had no room has room again, or is gone.
 #[derive(Debug, Clone, Copy)]
@@ -52,17 +52,16 @@ impl Core {
     /// Settles a bounded part of what changed in the RIB, and takes it to subscribers' maps; and
     /// takes refusals to whoever listens.
     pub(super) fn distribute(&mut self) {
+        self.told |= !self.rib.is_settled();
         let mut changes = std::mem::take(&mut self.changes);
-        self.unsettled = self.rib.settle(CHANGES_AT_ONCE, &mut changes);
-        if !self.feeds.is_empty() {
-            for change in &changes {
-                let route = change.new.as_ref().map(|route| self.best_route(route));
-                for feed in self.feeds.values_mut() {
-                    feed.push(change.prefix, route.clone(), self.received);
-                }
+        let wanted = (!self.feeds.is_empty()).then_some(&mut changes);
+        self.unsettled = self.rib.settle(CHANGES_AT_ONCE, wanted);
+        for change in changes.drain(..) {
+            let route = change.new.as_ref().map(|route| self.best_route(route));
+            for feed in self.feeds.values_mut() {
+                feed.push(change.prefix, route.clone(), self.received);
             }
         }
-        changes.clear();
         self.changes = changes;
         let refusals = self.rib.take_refusals();
         if self.notices.receiver_count() == 0 {

@@ -70,7 +70,7 @@ fn imported(bench: &mut Bench, sent: &Sent) -> String {
     let reach = Reach { attributes: Arc::new(sent.attributes()), prefixes: vec![prefix] };
     let update = Update { withdrawn: vec![], reach: vec![reach], end_of_rib: None, faults: vec![] };
     bench.rib.update(key, update);
-    bench.rib.settle(usize::MAX, &mut Vec::new());
+    bench.rib.settle(usize::MAX, None);
     verdict(bench, prefix)
 }
 
@@ -221,7 +221,7 @@ fn a_changed_rule_judges_what_was_received() {
         let key = bench.key("tor-a");
         let peer = &peers[key.0 as usize];
         bench.rib.set_policies(key, Arc::clone(&peer.import), Arc::clone(&peer.export));
-        bench.rib.settle(usize::MAX, &mut Vec::new());
+        bench.rib.settle(usize::MAX, None);
         assert_eq!(verdict(&bench, SENT.prefix.parse().unwrap()), expected);
     }
 }

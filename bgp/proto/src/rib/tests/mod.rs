@@ -89,7 +89,7 @@ fn end_of_rib(family: Family) -> Update {
 
 fn settle(rib: &mut Rib) -> Vec<Change> {
     let mut changes = Vec::new();
-    while rib.settle(100, &mut changes) {}
+    while rib.settle(100, Some(&mut changes)) {}
     changes
 }
 

@@ -270,7 +270,7 @@ impl World {
             }
             Step::Settle { max } => {
                 let mut changes = Vec::new();
-                self.rib.settle(max, &mut changes);
+                self.rib.settle(max, Some(&mut changes));
                 self.hear(changes);
             }
             Step::Read { peer, budget, times } => {
