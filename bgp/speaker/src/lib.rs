@@ -42,6 +42,7 @@ mod socket;
 mod speaker;
 mod status;
 mod subscription;
+mod turns;
 
 pub use dynamic::DynamicPeers;
 pub use error::{SpeakerError, Stopped};

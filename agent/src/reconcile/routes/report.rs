@@ -15,6 +15,9 @@ use crate::reconcile::report::{FibReport, FibRoute, KernelNotice};
 
 /// A report takes at most one part in this many of the owner's time.
 const SHARE: u32 = 20;
+/// Reports are at least so far apart: one after each of many single changes would take more of
+/// the processor, and of its caches, than the changes do.
+const SELDOM: Duration = Duration::from_millis(50);
 /// After the first change, so many times what a report costs is waited for more: what changes many
 /// routes mostly has not changed them all yet.
 const MORE_MAY_COME: u32 = 4;
@@ -100,7 +103,7 @@ impl Publisher {
 
     /// When a report is due.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        let seldom = self.published_at + self.cost * SHARE;
+        let seldom = self.published_at + SELDOM.max(self.cost * SHARE);
         self.changed.map(|at| seldom.max(at + self.cost * MORE_MAY_COME))
     }
 

@@ -39,8 +39,9 @@ use crate::peer::{Control, PeerEvent};
 use crate::settings::{Announcement, Settings};
 use crate::status::{Notice, Readiness};
 use crate::subscription::Feed;
+use crate::turns::in_turn;
 use peers::Peer;
-use transmit::{Room, RoomFuture};
+use transmit::{CHANGES_AT_ONCE, Room, RoomFuture};
 
 /// Batches that peers' tasks may have waiting here.
 const NEWS: usize = 64;
@@ -91,8 +92,6 @@ pub(crate) struct Core {
     sendable: VecDeque<PeerKey>,
     /// The RIB has changes that are not told yet.
     unsettled: bool,
-    /// Changes were told of which peers may be sent something.
-    told: bool,
     /// When what caused the latest changes was received.
     received: Instant,
     /// Kept for its memory.
@@ -109,8 +108,8 @@ pub(crate) struct Core {
 
 /// What woke the core.
 enum Wake {
-    /// So many batches.
-    News(usize),
+    /// Of peers' tasks.
+    News,
     Command(Command),
     Room(Room),
     Stranger(TcpStream),
@@ -173,7 +172,6 @@ impl Core {
             at_run_time: BTreeMap::new(),
             sendable: VecDeque::new(),
             unsettled: false,
-            told: false,
             received: now,
             changes: Vec::new(),
             feeds: BTreeMap::new(),
@@ -191,10 +189,10 @@ impl Core {
     pub(crate) async fn run(mut self) {
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
-        let mut news = Vec::with_capacity(NEWS_AT_ONCE);
-        // News first, as somebody waits for them; but not twice in a row, so that whatever peers
-        // send, commands have their turn.
-        let mut news_first = true;
+        let mut news = VecDeque::with_capacity(NEWS_AT_ONCE);
+        // News come first, as somebody waits for them; but not twice in a row, so that whatever
+        // peers send, commands have their turn.
+        let mut news_before = false;
         loop {
             if self.settle().await {
                 // What was handed out comes first: to look at all inputs again can wait.
@@ -206,8 +204,9 @@ impl Core {
             {
                 timer.as_mut().reset(deadline.into());
             }
-            let again = self.unsettled || !self.sendable.is_empty();
-            let heard = self.news.recv_many(&mut news, NEWS_AT_ONCE);
+            let crowded = self.rib.unsettled() >= CHANGES_AT_ONCE;
+            let again = self.unsettled || !self.sendable.is_empty() || !news.is_empty();
+            let more = heard(&mut self.news, &mut news, crowded);
             let others = async {
                 tokio::select! {
                     Some(command) = self.commands.recv() => Wake::Command(command),
@@ -220,16 +219,16 @@ impl Core {
                     Some((ending, done)) = self.endings.recv() => Wake::Ending(ending, done),
                 }
             };
-            let wake = if news_first {
-                tokio::select! { biased; count = heard => Wake::News(count), wake = others => wake }
-            } else {
-                tokio::select! { biased; wake = others => wake, count = heard => Wake::News(count) }
-            };
-            news_first = !matches!(wake, Wake::News(_));
+            let wake = in_turn(more, others, news_before).await;
+            news_before = matches!(wake, Wake::News);
             match wake {
-                Wake::News(count) => {
-                    tracing::trace!(count, "news of peers");
-                    for event in news.drain(..) {
+                Wake::News => {
+                    tracing::trace!(count = news.len(), "news of peers");
+                    // As many as can be told at once: what is told soon is still near, what is
+                    // told late would come back from memory.
+                    while self.rib.unsettled() < CHANGES_AT_ONCE
+                        && let Some(event) = news.pop_front()
+                    {
                         self.hear(event).await;
                     }
                 }
@@ -249,8 +248,9 @@ impl Core {
 
     /// Distributes what the last piece of work caused. Whether anybody was handed anything.
     async fn settle(&mut self) -> bool {
+        let changed = !self.rib.is_settled();
         self.distribute();
-        if std::mem::take(&mut self.told) {
+        if changed {
             self.all_may_send();
         }
         self.judge_deferral().await;
@@ -331,4 +331,27 @@ impl Core {
         // Nobody may be listening.
         let _ = self.notices.send(notice);
     }
+}
+
+/// Completes when there are news to deal with, which are taken up to the bound of one wake-up;
+/// never, while what was told before is to be settled first. Safe to cancel.
+async fn heard(
+    from: &mut mpsc::Receiver<PeerEvent>,
+    news: &mut VecDeque<PeerEvent>,
+    crowded: bool,
+) -> Wake {
+    if crowded {
+        return std::future::pending().await;
+    }
+    if news.is_empty()
+        && let Some(event) = from.recv().await
+    {
+        news.push_back(event);
+        while news.len() < NEWS_AT_ONCE
+            && let Ok(event) = from.try_recv()
+        {
+            news.push_back(event);
+        }
+    }
+    Wake::News
 }

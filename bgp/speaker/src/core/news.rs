@@ -10,7 +10,6 @@ use twill_bgp_proto::wire::{RefreshKind, RouteRefresh, Update};
 
 use super::Core;
 use super::peers::Live;
-use super::transmit::CHANGES_AT_ONCE;
 use crate::interface;
 use crate::peer::{News, PeerEvent, PeerId, Up};
 use crate::reasons::Ended;
@@ -152,10 +151,6 @@ impl Core {
                 self.deferral.end_of_rib(address, family, received);
             }
             self.hold_to_limit(id.key).await;
-            if self.rib.unsettled() >= CHANGES_AT_ONCE {
-                // What was just touched is near; later it would come back from memory.
-                self.distribute();
-            }
         }
     }
 

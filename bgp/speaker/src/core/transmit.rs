@@ -52,7 +52,6 @@ impl Core {
     /// Settles a bounded part of what changed in the RIB, and takes it to subscribers' maps; and
     /// takes refusals to whoever listens.
     pub(super) fn distribute(&mut self) {
-        self.told |= !self.rib.is_settled();
         let mut changes = std::mem::take(&mut self.changes);
         let wanted = (!self.feeds.is_empty()).then_some(&mut changes);
         self.unsettled = self.rib.settle(CHANGES_AT_ONCE, wanted);

@@ -40,6 +40,7 @@ use twill_bgp_proto::wire::{Cease, Message, RefreshKind, RouteRefresh};
 
 use crate::settings::PeerConfig;
 use crate::socket::{self, SocketError};
+use crate::turns::in_turn;
 use connection::{Arrived, Connection};
 pub(crate) use counters::Counters;
 pub(crate) use event::{Control, News, PeerEvent, PeerId, Up};
@@ -205,13 +206,7 @@ impl Task {
                 Some(_) = self.closing.join_next() => Wake::Closed,
             }
         };
-        // Routes first, as somebody waits for them; but not twice in a row, so that whatever comes
-        // in or goes out, orders and timers have their turn.
-        let wake = if self.routes_before {
-            tokio::select! { biased; wake = others => wake, wake = routes => wake }
-        } else {
-            tokio::select! { biased; wake = routes => wake, wake = others => wake }
-        };
+        let wake = in_turn(routes, others, self.routes_before).await;
         self.routes_before = matches!(wake, Wake::Link(..) | Wake::Chunk(_));
         if let Wake::CoreGone = wake { Err(CoreGone) } else { Ok(wake) }
     }

@@ -15,6 +15,9 @@ use super::event::{News, PeerEvent, PeerId};
 /// UPDATEs handed over at once.
 const BATCH: usize = 64;
 
+/// Prefixes of them, where they are long, to which nothing is added.
+const PREFIXES: usize = 2048;
+
 type Permit = Result<mpsc::OwnedPermit<PeerEvent>, SendError<()>>;
 
 /// See the module.
@@ -22,6 +25,8 @@ pub(super) struct Outbox {
     id: PeerId,
     events: mpsc::Sender<PeerEvent>,
     waiting: VecDeque<News>,
+    /// Prefixes of the UPDATEs that wait last.
+    gathered: usize,
     /// Our place in the queue of those who wait for the core. Kept over wake-ups: who asks anew
     /// each time stands at the end each time.
     turn: Option<Pin<Box<dyn Future<Output = Permit> + Send>>>,
@@ -33,7 +38,7 @@ pub(super) struct CoreGone;
 
 impl Outbox {
     pub(super) fn new(id: PeerId, events: mpsc::Sender<PeerEvent>) -> Outbox {
-        Outbox { id, events, waiting: VecDeque::new(), turn: None }
+        Outbox { id, events, waiting: VecDeque::new(), gathered: 0, turn: None }
     }
 
     /// Whether the core has taken all.
@@ -46,9 +51,18 @@ impl Outbox {
     }
 
     pub(super) fn push_update(&mut self, update: Update, received: Instant) {
+        let prefixes = prefixes(&update);
         match self.waiting.back_mut() {
-            Some(News::Updates { updates, .. }) if updates.len() < BATCH => updates.push(update),
-            _ => self.waiting.push_back(News::Updates { updates: vec![update], received }),
+            Some(News::Updates { updates, .. })
+                if updates.len() < BATCH && self.gathered < PREFIXES =>
+            {
+                self.gathered += prefixes;
+                updates.push(update);
+            }
+            _ => {
+                self.gathered = prefixes;
+                self.waiting.push_back(News::Updates { updates: vec![update], received });
+            }
         }
     }
 
@@ -86,6 +100,12 @@ impl Outbox {
         }
         Ok(())
     }
+}
+
+/// How many prefixes an UPDATE speaks of.
+fn prefixes(update: &Update) -> usize {
+    let announced: usize = update.reach.iter().map(|reach| reach.prefixes.len()).sum();
+    update.withdrawn.len() + announced
 }
 
 #[cfg(test)]
