@@ -132,6 +132,10 @@ impl Group {
         let mut export = new.and_then(|best| Export::new(&towards, world, K::FAMILY, best));
         let source = new.map(|best| best.from);
         let source_is_member = source.is_some_and(|from| self.is_member(from, world.peers));
+        let sole = match *self.members {
+            [only] => From::peer(only),
+            _ => None,
+        };
         let mut announced: Vec<Vec<K>> = Vec::new();
         for one in alike {
             let sent = &mut self.sent[K::INDEX];
@@ -143,7 +147,12 @@ impl Group {
             if old.is_none() && number.is_none() {
                 continue;
             }
-            sent.replace(one.place, old, source.filter(|_| number.is_some()));
+            let sent_of = source.filter(|_| number.is_some());
+            sent.replace(one.place, old, sent_of);
+            if sole.is_some() && [old, sent_of].iter().all(|from| from.is_none() || *from == sole) {
+                // Of the only reader itself: nobody is told.
+                continue;
+            }
             news.touched.push((one.place, Record::new(one.prefix, old)));
             match (number, old, source) {
                 (None, Some(old), _) => news.gone.push((old, one.prefix)),

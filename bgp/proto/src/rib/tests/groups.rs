@@ -42,6 +42,26 @@ fn peers_alike_share_what_is_encoded() {
 }
 
 #[test]
+fn what_is_of_the_only_reader_is_encoded_for_nobody() {
+    let mut rib = rib();
+    let mut alone = up(&mut rib, 0, &peer(0, PeerKind::External));
+    rib.update(PeerKey(0), announce(&route(0, &[65000]), &["10.0.0.0/24", "10.0.1.0/24"]));
+    rib.update(PeerKey(0), withdraw(&["10.0.1.0/24"]));
+    settle(&mut rib);
+    assert!(!rib.wants_transmit(PeerKey(0)));
+    assert_eq!(rib.group_statistics(), (1, 0));
+    // Another of its group is sent all the same, and what is not its own reaches it.
+    let mut late = up(&mut rib, 1, &peer(1, PeerKind::External));
+    assert_eq!(late.prefixes(), ["10.0.0.0/24"]);
+    rib.update(PeerKey(1), announce(&route(1, &[65001]), &["10.0.1.0/24"]));
+    rib.update(PeerKey(0), withdraw(&["10.0.0.0/24"]));
+    settle(&mut rib);
+    alone.drain(&mut rib, PeerKey(0));
+    late.drain(&mut rib, PeerKey(1));
+    assert_eq!((alone.prefixes(), late.prefixes()), (vec!["10.0.1.0/24".to_owned()], vec![]));
+}
+
+#[test]
 fn what_comes_scattered_leaves_packed() {
     let mut rib = rib();
     let mut listeners = ten(&mut rib);
