@@ -2,12 +2,13 @@ use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
 use tracing::{debug, warn};
+use twill_bgp::BestChange;
 use twill_bgp::proto::types::Prefix;
 
 use super::courier::{Answer, Courier};
 use super::fault::Trouble;
 use super::report::fib_route;
-use super::table::Step;
+use super::table::{Step, TOGETHER};
 use super::{Cause, Dirty, Owner, SETTLE};
 use crate::desired::KernelRoute;
 use crate::kernel::routes::{self, Listed, Scope, protocol_name};
@@ -44,6 +45,16 @@ impl Left {
 }
 
 impl Owner {
+    /// Takes best paths in, and to the kernel as far as [`Owner::apply_ahead`] goes.
+    pub(super) async fn learn(&mut self, changes: Vec<BestChange>) {
+        // What is learned is still near when its step is worked out.
+        for chunk in changes.chunks(LARGE_BATCH) {
+            self.table.learn(chunk);
+            let dirty = |change: &BestChange| (change.prefix, Cause::Learned(change.received));
+            self.apply_ahead(chunk.iter().map(dirty).collect()).await;
+        }
+    }
+
     /// Takes the next step for each prefix. Until the kernel agrees, or says why not.
     pub(super) async fn apply(&mut self, dirty: Vec<Dirty>) {
         self.dispatch(dirty).await;
@@ -160,10 +171,14 @@ impl Owner {
         };
         let acknowledged = Instant::now();
         let mut failures = failures.into_iter().peekable();
-        for (index, (dirty, step)) in steps.into_iter().enumerate() {
+        for (index, (dirty, step)) in steps.iter().enumerate() {
+            if index % TOGETHER == 0 {
+                let next = steps.iter().skip(index).take(TOGETHER);
+                std::hint::black_box(self.table.bring_near(next.map(|((prefix, _), _)| *prefix)));
+            }
             match failures.next_if(|failure| failure.index == index) {
-                Some(Failure { refusal, .. }) => self.refused(dirty, &step, refusal),
-                None => self.accepted(dirty, &step, acknowledged),
+                Some(Failure { refusal, .. }) => self.refused(*dirty, step, refusal),
+                None => self.accepted(*dirty, step, acknowledged),
             }
         }
     }

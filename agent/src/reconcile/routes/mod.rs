@@ -203,15 +203,7 @@ async fn run_with<B: BestPaths>(
                     owner.finish().await;
                     return Ok(Ended::NoMorePaths);
                 };
-                let dirty: Vec<Dirty> = batch
-                    .iter()
-                    .map(|change| {
-                        owner.table.learn(change);
-                        (change.prefix, Cause::Learned(change.received))
-                    })
-                    .collect();
-                drop(batch);
-                owner.apply_ahead(dirty).await;
+                owner.learn(batch).await;
                 if let Readiness::InSync { .. } = best_paths.readiness() {
                     owner.in_sync().await;
                 }

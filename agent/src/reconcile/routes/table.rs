@@ -85,6 +85,9 @@ pub(super) enum Hint {
     Freed(Prefix),
 }
 
+/// Prefixes of a large batch that are looked up together.
+pub(super) const TOGETHER: usize = 64;
+
 /// Everything known, by prefix.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -124,8 +127,22 @@ impl Table {
         }
     }
 
-    /// Takes a best path in; our own announcements are no learned routes.
-    pub(super) fn learn(&mut self, change: &BestChange) {
+    /// Takes best paths in; our own announcements are no learned routes.
+    pub(super) fn learn(&mut self, changes: &[BestChange]) {
+        for together in changes.chunks(TOGETHER) {
+            let known = self.bring_near(together.iter().map(|change| change.prefix));
+            self.entries.reserve(together.len() - known);
+            together.iter().for_each(|change| self.learn_one(change));
+        }
+    }
+
+    /// Looks up prefixes that are about to be dealt with, at most [`TOGETHER`]; how many are
+    /// known. Waits for memory then overlap, and the lookups that count find all near.
+    pub(super) fn bring_near(&self, prefixes: impl Iterator<Item = Prefix>) -> usize {
+        prefixes.filter(|prefix| self.entries.contains_key(prefix)).count()
+    }
+
+    fn learn_one(&mut self, change: &BestChange) {
         let way = change.route.as_ref().and_then(|route| {
             let peer = Some(Arc::clone(route.peer.as_ref()?));
             Some(Way { next_hop: route.attributes.next_hop, peer })
