@@ -194,8 +194,12 @@ impl Core {
         // peers send, commands have their turn.
         let mut news_before = false;
         loop {
-            if self.settle().await {
-                // What was handed out comes first: to look at all inputs again can wait.
+            let handed = self.settle().await;
+            // More is to be done than one wake-up may.
+            let again = self.unsettled || !self.sendable.is_empty() || !news.is_empty();
+            if handed || again {
+                // What was handed out comes first, and peers read while there is little to read:
+                // to look at all inputs again can wait.
                 tokio::task::yield_now().await;
             }
             let deadline = self.deferral.poll_timeout();
@@ -205,7 +209,6 @@ impl Core {
                 timer.as_mut().reset(deadline.into());
             }
             let crowded = self.rib.unsettled() >= CHANGES_AT_ONCE;
-            let again = self.unsettled || !self.sendable.is_empty() || !news.is_empty();
             let more = heard(&mut self.news, &mut news, crowded);
             let others = async {
                 tokio::select! {
@@ -214,8 +217,7 @@ impl Core {
                     Some(stream) = self.strangers.recv() => Wake::Stranger(stream),
                     Some(_) = self.tasks.join_next() => Wake::Ended,
                     () = &mut timer, if deadline.is_some() => Wake::Timer,
-                    // More is to be done than one wake-up may: go on as soon as others had a turn.
-                    () = tokio::task::yield_now(), if again => Wake::Again,
+                    () = std::future::ready(()), if again => Wake::Again,
                     Some((ending, done)) = self.endings.recv() => Wake::Ending(ending, done),
                 }
             };
