@@ -6,6 +6,7 @@ mod deb;
 mod demo;
 mod fuzz;
 mod image;
+mod lab;
 mod matrix;
 mod packages;
 mod test;
@@ -44,6 +45,8 @@ enum Command {
     },
     /// Builds the container image, without a container daemon
     Image(image::Options),
+    /// Topologies in containerlab's file format, in namespaces: up, down, list, exec, graph
+    Lab(lab::Options),
     /// Builds the Debian package, with a systemd unit
     Deb(deb::Options),
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Sim { arguments } => cargo::sim(&arguments),
         Command::Bench { arguments } => cargo::bench(&arguments),
         Command::Image(options) => image::run(&options),
+        Command::Lab(options) => lab::run(&options),
         Command::Deb(options) => deb::run(&options),
     };
     match result {

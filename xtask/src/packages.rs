@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::cargo::run;
 
 /// A package, and a file that tells that it is there.
-const PACKAGES: [(&str, &str); 17] = [
+const PACKAGES: [(&str, &str); 18] = [
     ("iproute2", "/usr/sbin/ip"),
     ("util-linux", "/usr/bin/nsenter"),
     ("procps", "/usr/sbin/sysctl"),
@@ -25,6 +25,7 @@ const PACKAGES: [(&str, &str); 17] = [
     ("dnsmasq-base", "/usr/sbin/dnsmasq"),
     ("strace", "/usr/bin/strace"),
     ("kubernetes-client", "/usr/bin/kubectl"),
+    ("jq", "/usr/bin/jq"),
     ("gcc", "/usr/bin/gcc"),
 ];
 

@@ -48,6 +48,7 @@ if [ -d /proc/sys/net/ipv6 ] && [ ! -e /proc/sys/net/ipv6/conf/all/force_forward
   echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
 fi
 ip link set lo up
+hostname $HOST
 touch $READY
 exec sleep infinity
 ";
@@ -80,9 +81,10 @@ impl Host {
         // The chain ends from the top: this process's death kills `unshare`, whose death kills the
         // first process of the PID namespace, whose death kills all others in it.
         let mut holder = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--", "unshare", "--net", "--mount", "--pid", "--fork"])
-            .args(["--kill-child=KILL", "--mount-proc", "--", "sh", "-c", &script])
+            .args(["--pdeathsig", "KILL", "--", "unshare", "--net", "--mount", "--uts", "--pid"])
+            .args(["--fork", "--kill-child=KILL", "--mount-proc", "--", "sh", "-c", &script])
             .env("READY", &ready)
+            .env("HOST", name)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(directory.join(format!("{name}.boot.log")))?)
@@ -131,7 +133,7 @@ impl Host {
 
     fn enter(&self) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--net", "--mount", "--pid", "-t", &self.pid.to_string(), "--"]);
+        command.args(["--net", "--mount", "--uts", "--pid", "-t", &self.pid.to_string(), "--"]);
         command
     }
 

@@ -48,7 +48,7 @@ pub fn unavailable() -> Option<String> {
         }
     }
     let probe = std::process::Command::new("unshare")
-        .args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "true"])
+        .args(["--net", "--mount", "--uts", "--pid", "--fork", "--mount-proc", "true"])
         .output();
     match probe {
         Ok(output) if output.status.success() => None,
@@ -141,6 +141,36 @@ impl Lab {
         ))?;
         host.configure(interface, addresses)?;
         Ok(Port { fabric: self.fabric.clone(), name: port })
+    }
+
+    /// A cable between two hosts' new interfaces, both up.
+    pub fn cable(&self, ends: [(&Host, &str); 2], mtu: u32) -> Result<()> {
+        let [(one, at_one), (other, at_other)] = ends;
+        self.fabric.batch_between(&format!(
+            "link add {at_one} mtu {mtu} netns {} type veth peer name {at_other} mtu {mtu} netns {}",
+            one.pid(),
+            other.pid()
+        ))?;
+        one.batch(&format!("link set {at_one} up"))?;
+        other.batch(&format!("link set {at_other} up"))
+    }
+
+    /// A cable from a host's new interface to a switch's port of that name, both up.
+    pub fn patch(
+        &self,
+        host: &Host,
+        interface: &str,
+        switch: &Switch,
+        port: &str,
+        mtu: u32,
+    ) -> Result<()> {
+        self.fabric.batch_between(&format!(
+            "link add {port} mtu {mtu} type veth peer name {interface} mtu {mtu} netns {}\n\
+             link set {port} master {} up",
+            host.pid(),
+            switch.name
+        ))?;
+        host.batch(&format!("link set {interface} up"))
     }
 
     /// Looks at every host and prints what it believes.
