@@ -17,6 +17,8 @@ pub fn missing(part: &str) -> Option<String> {
         "openbgpd" => Openbgpd::unavailable(),
         "exabgp" => Exabgp::unavailable(),
         "docker" => installed("dockerd", "docker.io"),
+        "compose" => installed("docker-compose", "docker-compose"),
+        "debootstrap" => installed("debootstrap", "debootstrap"),
         "containerd" => installed("containerd", "containerd"),
         "apiserver" => crate::kube::real::unavailable(),
         "systemd" => crate::booted::unavailable(),
