@@ -21,6 +21,10 @@ for group in $(awk '!/#/ && $4 == 1 {print $1}' /proc/cgroups); do
   mkdir /sys/fs/cgroup/$group
   mount -t cgroup -o $group cgroup /sys/fs/cgroup/$group || rmdir /sys/fs/cgroup/$group
 done
+for name in $(sed -n 's/^[0-9]*:name=\\([^:]*\\):.*/\\1/p' /proc/self/cgroup); do
+  mkdir /sys/fs/cgroup/$name
+  mount -t cgroup -o none,name=$name cgroup /sys/fs/cgroup/$name
+done
 [ -n \"$(ls /sys/fs/cgroup)\" ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 ";
 

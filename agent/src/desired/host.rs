@@ -50,6 +50,9 @@ pub enum Want {
     /// kernel takes the stronger of the interface's and the global setting, of which 2, loose,
     /// is the stronger.
     LooseReversePath(Arc<str>),
+    /// IPv6 addresses of the interface stay when it goes down: by the global setting, or else by
+    /// `keep_addr_on_down` of the interface.
+    KeepAddresses(Arc<str>),
 }
 
 impl HostWants {
@@ -147,7 +150,7 @@ fn uplink_settings(wants: &mut Vec<Want>, link: &Arc<str>, families: Families) {
         wants.extend([
             Want::Ipv6Forwarding(Arc::clone(link)),
             // Or the node's own address goes with the link, and does not come back with it.
-            value(Room::Ipv6, link, "keep_addr_on_down", 1),
+            Want::KeepAddresses(Arc::clone(link)),
         ]);
     }
 }

@@ -249,6 +249,19 @@ impl Owner {
                     self.settings.read(&ours).map_err(|error| error.to_string())?.max(all);
                 if effective == 1 { self.set_value(&ours, 2) } else { Ok(()) }
             }
+            Want::KeepAddresses(link) => {
+                let of = |interface: &Arc<str>| Setting {
+                    room: Room::Ipv6,
+                    interface: Arc::clone(interface),
+                    key: "keep_addr_on_down",
+                };
+                // The kernel asks the global setting first.
+                let all = self.settings.read(&of(&Arc::from("all")));
+                if all.map_err(|error| error.to_string())? > 0 {
+                    return Ok(());
+                }
+                self.set_value(&of(link), 1)
+            }
             Want::Ipv6Forwarding(link) => {
                 let of = |interface: &Arc<str>, key| Setting {
                     room: Room::Ipv6,

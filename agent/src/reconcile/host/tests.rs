@@ -134,6 +134,20 @@ fn what_others_undo_is_done_again() {
 }
 
 #[test]
+fn addresses_that_all_interfaces_keep_are_not_kept_twice() {
+    in_namespace(|| async {
+        link("eth0", &["10.0.0.1/24", "fd00::1/64"]);
+        set("ipv6/conf/all/keep_addr_on_down", "1");
+        let mut rig = Rig::start();
+        rig.until("ready", |report| report.ready).await;
+        assert_eq!(sysctl("ipv6/conf/eth0/keep_addr_on_down"), "0");
+        ip("link set eth0 down");
+        ip("link set eth0 up");
+        assert!(ip("address show dev eth0").contains("fd00::1/64"));
+    });
+}
+
+#[test]
 fn strict_reverse_path_filters_are_loosened_where_packets_come_in() {
     in_namespace(|| async {
         link("eth0", &["10.0.0.1/24", "fd00::1/64"]);
