@@ -37,6 +37,7 @@ use self::generation::{Birth, Generation, Wiring};
 pub use self::start::StartError;
 use crate::control::{self, Backend, ControlSocket, HttpListener, InstallTimes};
 use crate::desired::cni::NETWORK;
+use crate::drain::{Drain, Drainage};
 use crate::kernel;
 use crate::kernel::settings::Settings;
 use crate::reconcile::cni::CniOwner;
@@ -119,7 +120,8 @@ pub async fn run(options: Options) -> Result<(), StartError> {
     };
     let readiness_file = socket_path.with_file_name("ready");
     let reports = source.reports.clone();
-    let agent = Agent::start(source, socket, http, readiness_file, options.settings).await?;
+    let drain = Drainage::open(socket_path.with_file_name("drain"));
+    let agent = Agent::start(source, socket, http, readiness_file, options.settings, drain).await?;
     tell(&reports.borrow());
     agent.run(&mut signals).await;
     Ok(())
@@ -167,6 +169,8 @@ struct Agent {
     /// What everybody acts upon.
     in_force: watch::Sender<Arc<Snapshot>>,
     report: watch::Sender<Arc<ConfigReport>>,
+    drain: Drainage,
+    drained: watch::Receiver<Option<Drain>>,
     cni: watch::Receiver<Arc<CniReport>>,
     /// Where the settings of interfaces are.
     settings: Settings,
@@ -186,9 +190,10 @@ impl Agent {
         http: Option<HttpListener>,
         readiness_file: PathBuf,
         settings: Settings,
+        drain: Drainage,
     ) -> Result<Agent, StartError> {
         let Opened { snapshots: mut read, reports: read_report, restarts, kube, run } = source;
-        let in_force = watch::Sender::new(Arc::clone(&read.borrow_and_update()));
+        let in_force = watch::Sender::new(with_drain(&read.borrow_and_update(), &drain));
         let report = watch::Sender::new(Arc::clone(&read_report.borrow()));
         let fib = watch::Sender::new(Arc::<FibReport>::default());
         let hosts = watch::Sender::new(Arc::<HostReport>::default());
@@ -256,6 +261,7 @@ impl Agent {
             kernel,
             installs,
             restarts,
+            drain: drain.clone(),
             started: Instant::now(),
             version: env!("CARGO_PKG_VERSION"),
         };
@@ -270,6 +276,8 @@ impl Agent {
             read,
             read_report,
             in_force,
+            drained: drain.subscribe(),
+            drain,
             report,
             cni: cni_report,
             settings: host_settings,
@@ -293,6 +301,10 @@ impl Agent {
                     self.take(snapshot).await;
                 }
                 Ok(()) = self.read_report.changed() => self.read_again().await,
+                Ok(()) = self.drained.changed() => {
+                    let snapshot = with_drain(&self.in_force.borrow(), &self.drain);
+                    self.in_force.send_replace(snapshot);
+                }
                 Ok(()) = self.cni.changed() => self.publish_report(),
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended {
@@ -340,7 +352,7 @@ impl Agent {
         };
         self.obstacle = match differs {
             None => {
-                self.in_force.send_replace(snapshot);
+                self.in_force.send_replace(with_drain(&snapshot, &self.drain));
                 None
             }
             Some(what) => {
@@ -376,7 +388,7 @@ impl Agent {
         };
         match started {
             Ok(speaker) => {
-                self.in_force.send_replace(snapshot);
+                self.in_force.send_replace(with_drain(&snapshot, &self.drain));
                 self.generation = Some(Generation::new(speaker, birth, preserved, &self.wiring));
                 Ok(())
             }
@@ -400,6 +412,16 @@ impl Agent {
         report.problems.extend(self.cni.borrow_and_update().problem.clone());
         self.report.send_replace(Arc::new(report));
     }
+}
+
+/// What was read, and what the operator said since.
+fn with_drain(read: &Arc<Snapshot>, drain: &Drainage) -> Arc<Snapshot> {
+    let mut snapshot = Arc::clone(read);
+    let state = drain.get();
+    if snapshot.drain != state {
+        Arc::make_mut(&mut snapshot).drain = state;
+    }
+    snapshot
 }
 
 /// Tells the supervisor that asked to be told (`Type=notify` of systemd): what is started after the

@@ -7,6 +7,7 @@ mod check;
 pub mod client;
 mod completions;
 mod crds;
+mod drain;
 mod explain;
 mod fib;
 pub(crate) mod human;
@@ -60,6 +61,8 @@ pub enum Command {
     Announce(announce::Args),
     /// Takes back what was announced at run time.
     Withdraw(announce::WithdrawArgs),
+    /// Takes the node out gently: marks what it announces, waits until traffic has moved, withdraws.
+    Drain(drain::Args),
     /// Bounces a session, or asks for a route refresh.
     Reset(reset::Args),
     /// Puts the CNI plugin in place.
@@ -113,6 +116,7 @@ fn execute(command: Command) -> Exit {
         Command::Ipam(args) => ipam::run(&args),
         Command::Announce(args) => announce::run(&args),
         Command::Withdraw(args) => announce::withdraw(&args),
+        Command::Drain(args) => drain::run(&args),
         Command::Reset(args) => reset::run(&args),
         Command::InstallCni(args) => install_cni::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::output::{Paint, Screen, View, clean, read, wrap};
 use super::{Exit, client, human};
 use crate::control::api::Status;
+use crate::drain::Drain;
 
 /// Arguments of `twill status`.
 #[derive(Debug, clap::Args)]
@@ -52,6 +53,16 @@ pub(super) fn render(status: &Status, screen: &Screen, now: SystemTime) -> Strin
         None => "not compared yet".to_owned(),
     };
     line("kernel", &synced);
+    match status.drain {
+        None => {}
+        Some(Drain::Marked) => {
+            line("drain", "~ marked: others move to other paths where they have any");
+        }
+        Some(Drain::Withdrawn) => line(
+            "drain",
+            "~ withdrawn: nothing that leads here is announced; `twill drain --undo` ends it",
+        ),
+    }
     section(&mut out, "Problems", '✗', Paint::Bad, &status.problems, screen);
     section(&mut out, "Sessions down", '!', Paint::Doubtful, &status.sessions_down, screen);
     section(&mut out, "Warnings", '!', Paint::Doubtful, &status.config.warnings, screen);

@@ -77,6 +77,7 @@ pub(super) fn check(mut whole: Whole<'_>) -> Option<Snapshot> {
         dataplane: whole.dataplane,
         cni: whole.cni,
         http: whole.http,
+        drain: None,
     })
 }
 

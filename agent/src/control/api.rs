@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::drain::Drain;
+
 /// `GET /v1/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,6 +52,20 @@ pub struct Status {
     pub masquerading: bool,
     /// What the agent changed on this host, `name: old -> new`.
     pub host_changes: Vec<String>,
+    /// How far `twill drain` has taken this node out; `null` where it is not drained.
+    #[serde(default)]
+    pub drain: Option<Drain>,
+}
+
+/// `GET`, `PUT` and `DELETE` of `/v1/drain`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Draining {
+    /// How far; `null` where the node is not drained.
+    pub state: Option<Drain>,
+    /// Packets of both families that the host has forwarded since it booted; `null` where the
+    /// kernel does not say.
+    pub forwarded_packets: Option<u64>,
 }
 
 /// Sessions by state.

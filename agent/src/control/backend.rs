@@ -7,6 +7,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::Speaker;
 use super::metrics::InstallTimes;
+use crate::drain::Drainage;
 use crate::reconcile::report::{
     CniReport, ConfigReport, FibReport, HostReport, KernelNotice, MasqueradeReport, ShadowReport,
 };
@@ -38,6 +39,8 @@ pub struct Backend {
     pub installs: InstallTimes,
     /// How often watches of the API server had to be begun again.
     pub restarts: Restarts,
+    /// How far this node is drained.
+    pub drain: Drainage,
     /// When the agent started.
     pub started: Instant,
     /// Of the agent.

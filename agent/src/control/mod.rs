@@ -10,7 +10,7 @@
 //! In goes a [`Backend`]: what others own, and control only looks at. Out come JSON documents
 //! ([`api`]), lines of events, and metrics. Nothing is cached: each answer is made from the state
 //! at that moment, by pure functions (`view`, `status`, `explain`, `announcements`). Announcing,
-//! withdrawing and resetting are the only things that change anything, and only the Unix socket
+//! withdrawing, resetting and draining are the only things that change anything, and only the Unix socket
 //! (mode 0600) takes them.
 //!
 //! Every client is bounded: how many there are, how much a request may hold, how long an answer
@@ -20,6 +20,7 @@ mod announcements;
 mod answer;
 pub mod api;
 mod backend;
+mod drain;
 mod explain;
 mod health;
 mod ipam;

@@ -21,7 +21,7 @@ use twill_bgp::RouteSelection;
 use super::answer::Failure;
 use super::api::{AnnounceOptions, Done};
 use super::reading::{self, Reading};
-use super::{Shared, announcements, health, monitor, page};
+use super::{Shared, announcements, drain, health, monitor, page};
 
 /// The largest body that a request may have.
 const BODY: usize = 16 << 10;
@@ -45,6 +45,7 @@ pub(super) fn socket(shared: Arc<Shared>) -> Router {
         .route("/v1/explain/{address}", get(explain))
         .route("/v1/ipam", get(async |s, q| read(s, q, Ok(Reading::Ipam)).await))
         .route("/v1/monitor", get(events))
+        .route("/v1/drain", get(drain::show).put(drain::begin).delete(drain::undo))
         .route("/v1/announcements/{*prefix}", put(announce).delete(withdraw));
     finish(api.merge(public()), shared)
 }

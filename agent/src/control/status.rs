@@ -69,6 +69,7 @@ pub(super) fn status(parts: &Parts<'_>) -> api::Status {
         cni_written: cni.written,
         masquerading: parts.masquerade.active,
         host_changes: host.changed.clone(),
+        drain: snapshot.drain,
     }
 }
 

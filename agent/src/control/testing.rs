@@ -23,6 +23,7 @@ use twill_bgp::{
 };
 
 use super::{Answer, Backend, ControlSocket, InstallTimes, Speaker};
+use crate::drain::Drainage;
 use crate::reconcile::report::{
     CniReport, ConfigReport, FibReport, FibRoute, HostReport, KernelNotice, ShadowReport,
 };
@@ -428,6 +429,7 @@ impl Rig {
             kernel: kernel.clone(),
             installs: installs.clone(),
             restarts: Default::default(),
+            drain: Drainage::open(dir.path().join("drain")),
             started: Instant::now(),
             version: "0.1.0",
         };

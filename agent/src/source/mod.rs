@@ -17,6 +17,7 @@ use twill_bgp::proto::types::{Asn, ClusterId, HoldTime, Prefix, RouterId};
 
 pub use self::peer::OutsidePeer;
 use self::peer::PeerRange;
+use crate::drain::Drain;
 
 /// All that the agent acts upon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub cni: Cni,
     /// Where metrics, health and the looking glass listen; `None`: nowhere.
     pub http: Option<SocketAddr>,
+    /// How far this node is drained; no source says so, the operator does at run time.
+    pub drain: Option<Drain>,
 }
 
 /// Addresses of Services, each as a prefix of its whole length.

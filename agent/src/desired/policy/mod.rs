@@ -8,6 +8,7 @@
 //! `default` and so on) become rules of one list: first, on import, what nobody outside may
 //! announce; then the operator's, in order; then the short form.
 
+mod drain;
 mod rules;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use twill_bgp::proto::rib::policy::{
 use twill_bgp::proto::types::Prefix;
 
 use self::rules::Compiler;
+use crate::drain::Drain;
 use crate::source::{NodeView, OutsidePeer, ServiceAddresses, Snapshot};
 
 /// What the policies of one snapshot share.
@@ -37,6 +39,7 @@ pub struct Policies {
     own_pod_cidrs: PrefixSet,
     services: ServiceAddresses,
     rules: Compiler,
+    drain: Option<Drain>,
 }
 
 /// What nodes may pass on from outside routers.
@@ -74,6 +77,7 @@ impl Policies {
             own_pod_cidrs: PrefixSet::exact(snapshot.node.pod_cidrs.iter().copied()),
             rules,
             transit,
+            drain: snapshot.drain,
         };
         if snapshot.nodes.values().any(|node| node.reflector.is_some()) {
             policies.any_node = Arc::new(policies.any_node_policy(snapshot));
@@ -219,13 +223,16 @@ impl Policies {
         } else {
             reject(format!("not in export.prefixes of {name} (RFC 8212)"), Vec::new())
         };
-        Arc::new(Policy { rules, otherwise })
+        let mut policy = Policy { rules, otherwise };
+        drain::apply(self.drain, &mut policy);
+        Arc::new(policy)
     }
 }
 
 fn mesh_export(snapshot: &Snapshot, transit: &Transit, compiler: &Compiler) -> Policy {
     let own = accept("our own", vec![Match::Source(Source::Local)], Vec::new());
     let mut rules = Vec::new();
+    let mut reflected = None;
     if snapshot.services.announced().next().is_some() {
         let services = PrefixSet::exact(snapshot.services.announced().copied());
         let when = vec![Match::Source(Source::Local), Match::PrefixIn(services)];
@@ -238,7 +245,7 @@ fn mesh_export(snapshot: &Snapshot, transit: &Transit, compiler: &Compiler) -> P
         let outside = snapshot.peers.values().map(|peer| peer.address).collect();
         let from_outside = Match::FromPeer(Arc::new(outside));
         let when = vec![Match::Source(Source::Internal), not(from_outside)];
-        rules.push(accept("reflected", when, Vec::new()));
+        reflected = Some(accept("reflected", when, Vec::new()));
     }
     let peers = snapshot.peers.values().filter(|peer| peer.mesh).map(|peer| &peer.name);
     let ranges = snapshot.ranges.iter().filter(|(_, range)| range.template.mesh);
@@ -253,7 +260,12 @@ fn mesh_export(snapshot: &Snapshot, transit: &Transit, compiler: &Compiler) -> P
         "neither our own, nor from a peer marked mesh: true and within mesh.transit",
         Vec::new(),
     );
-    Policy { rules, otherwise }
+    let mut policy = Policy { rules, otherwise };
+    drain::apply(snapshot.drain, &mut policy);
+    // No packet passes through this node for a route that it reflects, and its clients may have no
+    // other reflector: such routes are what they are, also of a drained node.
+    policy.rules.splice(0..0, reflected);
+    policy
 }
 
 fn all_nodes(snapshot: &Snapshot) -> impl Iterator<Item = &NodeView> {

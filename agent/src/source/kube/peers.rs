@@ -88,6 +88,7 @@ impl PeerTable<'_> {
             dataplane: self.settings.cluster.dataplane.clone(),
             cni: local.cni.clone(),
             http: local.http,
+            drain: None,
         })
     }
 
