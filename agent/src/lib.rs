@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod desired;
+pub mod doctor;
 pub mod drain;
 pub mod kernel;
 pub mod reconcile;

@@ -82,6 +82,8 @@ impl ClientError {
 pub(crate) struct Client {
     path: PathBuf,
     sender: SendRequest<Full<Bytes>>,
+    /// Process id of the agent, where the kernel tells.
+    server: Option<u32>,
     /// Drives the connection, and ends with it.
     _connection: JoinSet<()>,
 }
@@ -96,13 +98,20 @@ impl Client {
             .await
             .unwrap_or_else(|_| Err(timeout()))
             .map_err(|error| unreachable(&error))?;
+        let server = stream.peer_cred().ok().and_then(|peer| peer.pid());
+        let server = server.and_then(|pid| u32::try_from(pid).ok());
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
             .map_err(|error| unreachable(&io::Error::other(error)))?;
         let mut driver = JoinSet::new();
         // What goes wrong with the connection is told by whoever waits for an answer.
         driver.spawn(async move { drop(connection.await) });
-        Ok(Client { path, sender, _connection: driver })
+        Ok(Client { path, sender, server, _connection: driver })
+    }
+
+    /// The agent's process id: 0 and what is in another namespace is none.
+    pub(super) fn server_process(&self) -> Option<u32> {
+        self.server.filter(|pid| *pid > 0)
     }
 
     /// Asks, and waits for the beginning of the answer; one that is no success is an error.

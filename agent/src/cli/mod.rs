@@ -7,6 +7,7 @@ mod check;
 pub mod client;
 mod completions;
 mod crds;
+mod doctor;
 mod drain;
 mod explain;
 mod fib;
@@ -57,6 +58,9 @@ pub enum Command {
     Monitor(monitor::Args),
     /// Ranges, leases and cooling addresses of this node, checked against what exists.
     Ipam(ipam::Args),
+    /// Checks this host, with an agent or without: each finding with evidence and remedy. Exit 1 with
+    /// a problem.
+    Doctor(doctor::Args),
     /// Announces a prefix until the agent restarts.
     Announce(announce::Args),
     /// Takes back what was announced at run time.
@@ -114,6 +118,7 @@ fn execute(command: Command) -> Exit {
         Command::Explain(args) => explain::run(&args),
         Command::Monitor(args) => monitor::run(&args),
         Command::Ipam(args) => ipam::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Announce(args) => announce::run(&args),
         Command::Withdraw(args) => announce::withdraw(&args),
         Command::Drain(args) => drain::run(&args),
