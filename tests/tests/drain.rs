@@ -28,7 +28,7 @@ fn forwarded(node: &Node) -> Result<u64> {
 /// drained, after its agent was killed and is back, and when it is undone: nothing is lost. What
 /// has no other path, its pod CIDR, is gone from the others once it is withdrawn.
 #[test]
-fn a_drained_node_loses_no_packet() -> Result<()> {
+fn drain_of_one_of_two_paths_loses_no_packet() -> Result<()> {
     skip_unless!(lab);
     let mesh = format!("transit: [{SHARED}]");
     let cluster = Cluster::build("drain", Plan { pods: 0, mesh, ..Plan::default() })?;
@@ -39,6 +39,8 @@ fn a_drained_node_loses_no_packet() -> Result<()> {
     for (node, number) in cluster.nodes.iter().zip(1..=2) {
         cluster.lab.plug(node.host(), "eth1", &back, &[&format!("10.1.0.{number}/24")])?;
         node.host().batch(&format!("route add {SHARED} via 10.1.0.100"))?;
+        // The agent sets this for the interfaces that hold its own addresses.
+        node.host().run(&["sysctl", "-qw", "net.ipv4.conf.eth1.forwarding=1"])?;
         let config = format!("{}announce: [{SHARED}]\n", cluster.plan.config(number));
         node.host().write(CONFIG, &config)?;
     }
@@ -92,7 +94,7 @@ fn a_drained_node_loses_no_packet() -> Result<()> {
 /// Where there is no other path, traffic does not move: the node stays marked, goes on, and says
 /// what to do.
 #[test]
-fn what_cannot_move_is_not_cut_off() -> Result<()> {
+fn drain_cuts_nothing_off_that_cannot_move() -> Result<()> {
     skip_unless!(lab);
     let plan = Plan { nodes: 2, pods: 1, ..Plan::default() };
     let cluster = Cluster::start("drain-late", plan)?;

@@ -29,7 +29,7 @@ const ANSWER: usize = 2 << 30;
 #[derive(Debug, clap::Args)]
 pub struct Agent {
     /// The agent's socket.
-    #[arg(long, value_name = "PATH", env = "TWILL_SOCKET", default_value = SOCKET)]
+    #[arg(long, value_name = "PATH", env = "TWILL_SOCKET", hide_env_values = true, default_value = SOCKET)]
     socket: PathBuf,
 }
 

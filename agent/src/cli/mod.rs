@@ -14,6 +14,7 @@ mod fib;
 pub(crate) mod human;
 mod install_cni;
 mod ipam;
+mod man;
 mod monitor;
 mod output;
 mod peers;
@@ -41,39 +42,63 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs the node agent in the foreground.
+    #[command(after_help = "Example:\n  twill agent --config ./twill.yaml --log-format json")]
     Agent(agent::Args),
     /// Validates a configuration file: each error with line, key and remedy.
+    #[command(
+        after_help = "Example:\n  twill check /etc/twill/twill.yaml && systemctl reload twill"
+    )]
     Check(check::Args),
     /// One screen: node, health, sessions, routes, last errors. Exit 1 unless all is well.
+    #[command(after_help = "Example:\n  twill status -o json | jq -e .ready")]
     Status(status::Args),
     /// The sessions; with a name, everything about one.
+    #[command(after_help = "Example:\n  twill peers tor")]
     Peers(peers::Args),
     /// The routes of the RIB: losers with the reason they lost, refused ones with the rule.
+    #[command(after_help = "Example:\n  twill routes 10.244.2.7 --all")]
     Routes(routes::Args),
     /// Our routes in the kernel against what should be there. Exit 1 where they differ.
+    #[command(after_help = "Example:\n  twill fib -o json | jq .missing")]
     Fib(fib::Args),
     /// How a packet from here to an address goes, and what contradicts it. Exit 1 if it does not.
+    #[command(after_help = "Example:\n  twill explain 10.244.2.7 && echo reachable")]
     Explain(explain::Args),
     /// Live events: sessions, routes, kernel changes, refusals.
+    #[command(
+        after_help = "Example:\n  twill monitor -o json | jq 'select(.event == \"refused\")'"
+    )]
     Monitor(monitor::Args),
     /// Ranges, leases and cooling addresses of this node, checked against what exists.
+    #[command(after_help = "Example:\n  twill ipam --watch")]
     Ipam(ipam::Args),
     /// Checks this host, with an agent or without: each finding with evidence and remedy. Exit 1 with
     /// a problem.
+    #[command(after_help = "Example:\n  twill doctor --config ./twill.yaml")]
     Doctor(doctor::Args),
     /// Announces a prefix until the agent restarts.
+    #[command(after_help = "Example:\n  twill announce 203.0.113.0/24 --community 64512:100")]
     Announce(announce::Args),
     /// Takes back what was announced at run time.
+    #[command(after_help = "Example:\n  twill withdraw 203.0.113.0/24")]
     Withdraw(announce::WithdrawArgs),
     /// Takes the node out gently: marks what it announces, waits until traffic has moved, withdraws.
+    #[command(after_help = "Example:\n  twill drain && systemctl stop twill\n  twill drain --undo")]
     Drain(drain::Args),
     /// Bounces a session, or asks for a route refresh.
+    #[command(after_help = "Example:\n  twill reset tor --soft")]
     Reset(reset::Args),
     /// Puts the CNI plugin in place.
+    #[command(after_help = "Example:\n  twill install-cni --bin-dir /opt/cni/bin")]
     InstallCni(install_cni::Args),
     /// Prints a completion script for a shell.
+    #[command(after_help = "Example:\n  twill completions bash > /etc/bash_completion.d/twill")]
     Completions(completions::Args),
+    /// Writes man pages into a folder.
+    #[command(after_help = "Example:\n  twill man /usr/local/share/man/man1")]
+    Man(man::Args),
     /// Prints the definitions of the custom resources, for `kubectl apply -f -`.
+    #[command(after_help = "Example:\n  twill crds | kubectl apply -f -")]
     Crds(crds::Args),
 }
 
@@ -125,6 +150,7 @@ fn execute(command: Command) -> Exit {
         Command::Reset(args) => reset::run(&args),
         Command::InstallCni(args) => install_cni::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Crds(crds::Args {}) => crds::run(),
     }
 }

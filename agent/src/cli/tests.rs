@@ -6,10 +6,12 @@ use clap::Parser;
 use insta::assert_snapshot;
 
 use super::output::{Format, Screen, structured};
-use super::{Cli, Exit, explain, fib, ipam, monitor, peers, routes, status};
-use crate::control::api::{Event, EventKind, State};
+use super::{Cli, Exit, doctor, explain, fib, ipam, monitor, peers, routes, status};
+use crate::control::api::{Event, EventKind, State, Status};
 use crate::control::testing::{self, Rig, TempDir};
 use crate::control::{samples, timestamp};
+use crate::doctor::{Finding, Severity};
+use crate::drain::Drain;
 
 fn now() -> SystemTime {
     timestamp::parse("2026-11-21T12:05:00.000Z").unwrap()
@@ -211,6 +213,105 @@ fn a_watch_ends_with_what_it_watches() {
         rig.speaker.peers.lock().unwrap().retain(|peer| peer.config.name != "node-b");
         assert_eq!(twill(&rig.socket, "peers node-b --watch"), Exit::No);
     });
+}
+
+#[test]
+fn findings_of_the_doctor_on_a_screen() {
+    let finding = |severity, check| Finding {
+        severity,
+        check,
+        what: "packets of pods are larger than an uplink takes: they are fragmented, or lost \
+               where ICMP is filtered"
+            .to_owned(),
+        evidence: "pods have MTU 1500 (twill0), eth0 has 1450".to_owned(),
+        remedy: "set dataplane.mtu to auto or to at most 1450, and make the pods anew".to_owned(),
+    };
+    let report = doctor::Report {
+        agent: false,
+        healthy: false,
+        findings: vec![finding(Severity::Problem, "mtu"), finding(Severity::Doubt, "sessions")],
+        unseen: vec!["chains of nftables: not permitted".to_owned()],
+    };
+    at_both_widths("doctor", |screen| doctor::render(&report, screen));
+    let clean = doctor::Report { agent: true, healthy: true, findings: vec![], unseen: vec![] };
+    at_both_widths("doctor_clean", |screen| doctor::render(&clean, screen));
+}
+
+#[test]
+fn a_drained_node_on_a_screen() {
+    for state in [Drain::Marked, Drain::Withdrawn] {
+        let status = Status { drain: Some(state), ..samples::status() };
+        at_both_widths(&format!("status_{state:?}"), |screen| {
+            status::render(&status, screen, now())
+        });
+    }
+}
+
+/// Each command shows how it is used; each example is one that clap takes.
+#[test]
+fn every_help_has_an_example_that_parses() {
+    use clap::CommandFactory;
+    for command in Cli::command().get_subcommands() {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let examples = help.strip_prefix("Example:\n").unwrap_or_else(|| panic!("{command}"));
+        for line in examples.lines() {
+            let line = line.split(['|', '&', '>']).next().unwrap_or_default();
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert_eq!(words.get(1), Some(&command.get_name()));
+            assert!(Cli::try_parse_from(&words).is_ok(), "{line}");
+        }
+    }
+}
+
+/// `docs/reference/commands.md` as it should be: every command's help.
+fn reference() -> String {
+    use clap::CommandFactory;
+    let mut whole = Cli::command().disable_help_subcommand(true);
+    whole.build();
+    let mut text = "# Every command and option\n\n\
+                    What `twill COMMAND --help` says, made from the program and checked by its \
+                    tests. What they are for: [the command line](cli.md).\n"
+        .to_owned();
+    for command in whole.get_subcommands() {
+        let help = command.clone().term_width(100).render_long_help().to_string();
+        let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+        let (name, help) = (command.get_name(), help.join("\n"));
+        text.push_str(&format!("\n## twill {name}\n\n```text\n{}\n```\n", help.trim_end()));
+    }
+    text
+}
+
+/// With TWILL_REGENERATE set, the page is written anew.
+#[test]
+fn the_reference_of_commands_is_current() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference");
+    let page = docs.join("commands.md");
+    if std::env::var_os("TWILL_REGENERATE").is_some() {
+        std::fs::write(&page, reference()).unwrap();
+    }
+    let shown = std::fs::read_to_string(&page).unwrap_or_default();
+    assert!(shown == reference(), "commands.md is old: run this test with TWILL_REGENERATE=1");
+    let guide = std::fs::read_to_string(docs.join("cli.md")).unwrap();
+    use clap::CommandFactory;
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        assert!(guide.contains(&format!("| `{name}")), "{name} is not in cli.md");
+    }
+}
+
+#[test]
+fn every_command_has_a_man_page() {
+    use clap::CommandFactory;
+    let dir = TempDir::new();
+    let pages = dir.path().join("man1");
+    super::man::write(&pages).unwrap();
+    let whole = std::fs::read_to_string(pages.join("twill.1")).unwrap();
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        let page = std::fs::read_to_string(pages.join(format!("twill-{name}.1"))).unwrap();
+        assert!(page.contains("Example:"), "{name}: {page}");
+        assert!(whole.contains(&name.replace('-', "\\-")), "{name}");
+    }
 }
 
 #[test]

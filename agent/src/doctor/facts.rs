@@ -26,6 +26,8 @@ pub struct Want {
     pub protocol: u8,
     /// Of our routes.
     pub metric: u32,
+    /// This node's addresses.
+    pub addresses: Vec<IpAddr>,
     /// Pod CIDRs of other nodes, each with the node's name.
     pub pod_cidrs: Vec<(Prefix, String)>,
     /// Our conflist's file name.
@@ -43,6 +45,8 @@ pub struct Interface {
     pub mtu: u32,
     /// It has an address that is not link-local, and is no loopback and no bridge of pods.
     pub uplink: bool,
+    /// It holds an address of this node; where none is configured, every uplink.
+    pub ours: bool,
     /// net.ipv4.conf.*.forwarding
     pub forwarding4: Known<bool>,
     /// net.ipv6.conf.*.forwarding, or force_forwarding where the kernel has it.

@@ -68,7 +68,7 @@ pub async fn gather(options: &Options) -> Facts {
     match Netlink::open() {
         Ok(mut netlink) => {
             match host::list(&mut netlink) {
-                Ok(view) => facts.interfaces = interfaces(&view, &facts.want.bridge),
+                Ok(view) => facts.interfaces = interfaces(&view, &facts.want),
                 Err(error) => unseen.push(format!("interfaces: {error}")),
             }
             let listed = list_routes(&mut netlink, &mut facts, snapshot.as_ref()).await;
@@ -110,6 +110,7 @@ fn want(snapshot: Option<&Snapshot>) -> Want {
             port: 179,
             protocol: 116,
             metric: 116,
+            addresses: Vec::new(),
             pod_cidrs: Vec::new(),
             cni_file: "10-twill.conflist".to_owned(),
             signed: Vec::new(),
@@ -136,6 +137,7 @@ fn want(snapshot: Option<&Snapshot>) -> Want {
         port: snapshot.listen_port,
         protocol: *protocol,
         metric: *metric,
+        addresses: snapshot.node.addresses.clone(),
         pod_cidrs: others
             .flat_map(|node| node.pod_cidrs.iter().map(|cidr| (*cidr, node.name.clone())))
             .collect(),
@@ -154,7 +156,7 @@ fn flag(path: &str) -> Known<bool> {
     read(path).map(|text| text.trim() != "0")
 }
 
-fn interfaces(view: &kernel::HostView, bridge: &str) -> Vec<Interface> {
+fn interfaces(view: &kernel::HostView, want: &Want) -> Vec<Interface> {
     let settings = Settings::default();
     let number = |room, interface: &str, key| {
         settings.read(&Setting { room, interface: interface.into(), key }).ok()
@@ -165,10 +167,16 @@ fn interfaces(view: &kernel::HostView, bridge: &str) -> Vec<Interface> {
         let mut addresses = view.addresses.iter();
         let addressed = addresses.any(|one| one.interface == link.index && !one.is_link_local());
         let forced = number(Room::Ipv6, &link.name, "force_forwarding");
+        let uplink = link.up && !link.loopback && addressed && *link.name != *want.bridge;
+        let mut holders = view.holders(&want.addresses);
         Interface {
             name: link.name.to_string(),
             mtu: link.mtu,
-            uplink: link.up && !link.loopback && addressed && *link.name != *bridge,
+            uplink,
+            ours: match want.addresses.is_empty() {
+                true => uplink,
+                false => holders.any(|holder| holder.index == link.index),
+            },
             forwarding4: number(Room::Ipv4, &link.name, "forwarding").map(|value| value != 0),
             forwarding6: all6.map(|all| all != 0 || forced.is_some_and(|value| value != 0)),
             rp_filter: number(Room::Ipv4, &link.name, "rp_filter")

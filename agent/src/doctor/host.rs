@@ -46,7 +46,7 @@ fn forwarding(facts: &Facts, found: &mut Vec<Finding>) {
     };
     let off = |of: fn(&Interface) -> Option<bool>| -> Vec<&str> {
         let relevant =
-            facts.interfaces.iter().filter(|one| one.uplink || one.name == facts.want.bridge);
+            facts.interfaces.iter().filter(|one| one.ours || one.name == facts.want.bridge);
         relevant.filter(|one| of(one) == Some(false)).map(|one| one.name.as_str()).collect()
     };
     let four = off(|one| one.forwarding4);
@@ -93,7 +93,7 @@ fn rp_filter(facts: &Facts, found: &mut Vec<Finding>) {
 }
 
 fn mtu(facts: &Facts, found: &mut Vec<Finding>) {
-    let Some(least) = facts.interfaces.iter().filter(|one| one.uplink).min_by_key(|one| one.mtu)
+    let Some(least) = facts.interfaces.iter().filter(|one| one.ours).min_by_key(|one| one.mtu)
     else {
         return;
     };

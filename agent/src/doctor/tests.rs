@@ -8,11 +8,12 @@ fn healthy() -> Facts {
         name: "eth0".into(),
         mtu: 1500,
         uplink: true,
+        ours: true,
         forwarding4: Some(true),
         forwarding6: Some(true),
         rp_filter: Some(0),
     };
-    let bridge = Interface { name: "twill0".into(), uplink: false, ..uplink.clone() };
+    let bridge = Interface { name: "twill0".into(), uplink: false, ours: false, ..uplink.clone() };
     Facts {
         want: Want {
             install: true,
@@ -23,6 +24,7 @@ fn healthy() -> Facts {
             port: 179,
             protocol: 116,
             metric: 116,
+            addresses: Vec::new(),
             pod_cidrs: Vec::new(),
             cni_file: "10-twill.conflist".into(),
             signed: vec![("tor".into(), true), ("node-b".into(), false)],

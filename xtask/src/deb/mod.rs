@@ -89,6 +89,9 @@ impl Package<'_> {
             put(&tree.join(place).join(program), content, 0o755)?;
             octets += content.len();
         }
+        if self.programs.iter().any(|(program, _)| *program == "twill") {
+            texts(tree)?;
+        }
         put(&tree.join("usr/share/doc/twill/copyright"), copyright()?.as_bytes(), 0o644)?;
         put(&tree.join("DEBIAN/control"), self.control(octets)?.as_bytes(), 0o644)?;
         let method = if self.compress { "-Zxz" } else { "-Znone" };
@@ -119,6 +122,29 @@ impl Package<'_> {
             octets.div_ceil(1024),
         ))
     }
+}
+
+/// Completions, and where the shells of Debian look for them.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "usr/share/bash-completion/completions/twill"),
+    ("zsh", "usr/share/zsh/vendor-completions/_twill"),
+    ("fish", "usr/share/fish/vendor_completions.d/twill.fish"),
+];
+
+/// Man pages and completions, written by the program that they are of.
+fn texts(tree: &Path) -> Result<()> {
+    let twill = tree.join("usr/bin/twill");
+    let run = |arguments: &[&str]| {
+        let output = Command::new(&twill).args(arguments).output();
+        let output = output.with_context(|| format!("cannot run {}", twill.display()))?;
+        anyhow::ensure!(output.status.success(), "`twill {}` failed", arguments.join(" "));
+        Ok(output.stdout)
+    };
+    run(&["man", &tree.join("usr/share/man/man1").to_string_lossy()])?;
+    for (shell, place) in COMPLETIONS {
+        put(&tree.join(place), &run(&["completions", shell])?, 0o644)?;
+    }
+    Ok(())
 }
 
 fn copyright() -> Result<String> {

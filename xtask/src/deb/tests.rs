@@ -49,6 +49,10 @@ fn a_package_is_installed_upgraded_and_purged() -> Result<()> {
     let booted = Booted::start(host)?;
 
     let said = install(&booted, &packages[0])?;
+    let files = booted.run(&["dpkg", "--listfiles", "twill"])?;
+    for place in ["man/man1/twill-drain.1", "bash-completion/completions/twill"] {
+        assert!(files.contains(place), "{place} is not in {files}");
+    }
     assert!(said.contains("write /etc/twill/twill.yaml"), "{said}");
     assert!(said.contains("/opt/cni/bin/twill-cni installed"), "{said}");
     host.write(CONFIG, &config)?;
