@@ -242,7 +242,9 @@ mod tests {
             .iter()
             .map(|want| match want {
                 Want::Value(setting, _) => &*setting.interface,
-                Want::Ipv6Forwarding(link) | Want::LooseReversePath(link) => link,
+                Want::Ipv6Forwarding(link)
+                | Want::LooseReversePath(link)
+                | Want::KeepAddresses(link) => link,
             })
             .collect();
         assert_eq!(names, ["eth0", "twill0"].into());

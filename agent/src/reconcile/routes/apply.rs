@@ -79,7 +79,7 @@ impl Owner {
         if dirty.len() <= BATCH && self.courier.is_none() {
             let steps = self.collect(&dirty);
             let failures = self.netlink.commit();
-            self.settle(steps, failures);
+            self.settle(&steps, failures);
             return;
         }
         for chunk in dirty.chunks(LARGE_BATCH) {
@@ -94,7 +94,7 @@ impl Owner {
             let mut courier = self.courier.take().unwrap_or_else(Courier::new);
             while courier.is_full() {
                 if let Some((steps, answer)) = courier.answer().await {
-                    self.settle(steps, answer);
+                    self.settle(&steps, answer);
                 }
             }
             courier.take(sent, steps).await;
@@ -104,7 +104,7 @@ impl Owner {
 
     /// Goes on with what the kernel answered to a batch.
     pub(super) async fn answered(&mut self, steps: Steps, answer: Answer) {
-        self.settle(steps, answer);
+        self.settle(&steps, answer);
         if self.courier.as_ref().is_some_and(Courier::is_idle) {
             self.finish().await;
         }
@@ -116,7 +116,7 @@ impl Owner {
         for _ in 0..ROUNDS {
             while let Some(mut courier) = self.courier.take() {
                 if let Some((steps, answer)) = courier.answer().await {
-                    self.settle(steps, answer);
+                    self.settle(&steps, answer);
                     self.courier = Some(courier);
                 }
             }
@@ -158,7 +158,7 @@ impl Owner {
     }
 
     /// Notes what the kernel did.
-    fn settle(&mut self, steps: Steps, answer: Answer) {
+    fn settle(&mut self, steps: &[(Dirty, Step)], answer: Answer) {
         let failures = match answer {
             Ok(failures) => failures,
             Err(error) => {
