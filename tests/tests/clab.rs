@@ -21,7 +21,7 @@ fn up(file: &str) -> Result<Option<Clab>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("topologies").join(file);
     let topology = Topology::read(&path)?;
     if let Some(why) = Clab::unavailable(&topology) {
-        left_out("frr", &why);
+        left_out("lab", &why);
         return Ok(None);
     }
     Clab::up(topology).map(Some)

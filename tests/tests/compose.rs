@@ -146,7 +146,7 @@ fn compose_file_brings_up_a_cluster() -> Result<()> {
         [ \"$(cat $process/comm)\" != twill ] || grep CapEff $process/status
     done";
     let capabilities = within(&host, "node-a", &["sh", "-c", effective])?;
-    assert_eq!(capabilities.split_whitespace().last(), Some("0000000000003400"));
+    assert_eq!(capabilities.split_whitespace().next_back(), Some("0000000000003400"));
     long(&host, "down", &["docker-compose", "down"])?;
     host.run(&["sh", "-c", "find /sys/fs/cgroup -depth -type d -path '*/twill-compose*' -delete"])?;
     lab.passed()

@@ -175,7 +175,8 @@ fn prepare(host: &Host, machine: &Machine) -> Result<()> {
         }
         Role::Plain => {}
     }
-    let mut process = host.spawn("program", &words)?;
+    // It ends with the host.
+    host.spawn("program", &words)?;
     match machine.role {
         // What follows may ask the router's shell.
         Role::Frr => {
@@ -186,10 +187,7 @@ fn prepare(host: &Host, machine: &Machine) -> Result<()> {
             wait("BIRD to answer", WAIT, || Ok(host.run(&["birdc", "show", "status"]).is_ok()))
                 .map(drop)
         }
-        Role::Twill | Role::Plain => {
-            process.is_running();
-            Ok(())
-        }
+        Role::Twill | Role::Plain => Ok(()),
     }
 }
 
