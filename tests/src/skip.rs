@@ -22,6 +22,7 @@ pub fn missing(part: &str) -> Option<String> {
         "containerd" => installed("containerd", "containerd"),
         "apiserver" => crate::kube::real::unavailable(),
         "systemd" => crate::booted::unavailable(),
+        "jq" => installed("jq", "jq"),
         "kubectl" => installed("kubectl", "kubernetes-client"),
         other => Some(format!("nobody knows how to look for {other}")),
     }

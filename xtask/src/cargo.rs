@@ -50,6 +50,16 @@ pub(crate) fn sim(arguments: &[String]) -> Result<()> {
     run("the simulation", Command::new(target("sim")?.join("twill-sim")).args(arguments))
 }
 
+/// Builds the book, by a program of its own: mdBook would make this one slow to build.
+pub(crate) fn book(output: Option<&Path>) -> Result<()> {
+    let mut command = cargo(&["run", "--quiet", "--package", "twill-book", "--", "build"]);
+    if let Some(output) = output {
+        // From where this was called, not from the root of the checkout.
+        command.arg("--output").arg(std::path::absolute(output)?);
+    }
+    run("the book", &mut command)
+}
+
 /// Builds what users would run, and hands over to the bench program.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     println!("Building the release programs; with link-time optimisation this takes a while.");

@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask demo`, `cargo xtask test`, `cargo xtask sim`,
-//! `cargo xtask fuzz`, `cargo xtask bench`, `cargo xtask image`, `cargo xtask deb`.
+//! `cargo xtask fuzz`, `cargo xtask bench`, `cargo xtask image`, `cargo xtask deb`,
+//! `cargo xtask book`.
 
 mod cargo;
 mod deb;
@@ -47,6 +48,12 @@ enum Command {
     Image(image::Options),
     /// Topologies in containerlab's file format, in namespaces: up, down, list, exec, graph
     Lab(lab::Options),
+    /// Builds the documentation as a book, and follows every link in it
+    Book {
+        /// Where to; otherwise target/book
+        #[arg(long, value_name = "DIR")]
+        output: Option<std::path::PathBuf>,
+    },
     /// Builds the Debian package, with a systemd unit
     Deb(deb::Options),
 }
@@ -60,6 +67,7 @@ fn main() -> ExitCode {
         Command::Bench { arguments } => cargo::bench(&arguments),
         Command::Image(options) => image::run(&options),
         Command::Lab(options) => lab::run(&options),
+        Command::Book { output } => cargo::book(output.as_deref()),
         Command::Deb(options) => deb::run(&options),
     };
     match result {

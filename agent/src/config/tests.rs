@@ -1,5 +1,6 @@
 //! What a file says, and what is said of a wrong one: one row each.
 
+mod page;
 mod policy;
 mod session;
 

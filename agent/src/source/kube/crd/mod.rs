@@ -42,4 +42,6 @@ pub fn yaml() -> String {
 }
 
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod tests;
