@@ -85,7 +85,13 @@ fn plain_hosts_and_their_router_are_as_the_pages_show() -> Result<()> {
     frr.kill_bgpd()?;
     drop(frr);
     lab.power_off("frr")?;
-    let bird = Bird::start(tor(&lab, &lan, "bird")?, &marked(&peering, "text bird")?)?;
+    let successor = tor(&lab, &lan, "bird")?;
+    // As network managers do, it tells its neighbours who has the address now.
+    for number in 1..=3 {
+        let ping = ["ping", "-c", "1", "-W", "2", "-I", "fd00::254"];
+        successor.run(&[&ping[..], &[&format!("fd00::{number}")]].concat())?;
+    }
+    let bird = Bird::start(successor, &marked(&peering, "text bird")?)?;
     router_and_pods_meet(&hosts, bird.host())?;
     drop((bird, book));
     lab.passed()
