@@ -20,7 +20,8 @@ use serde_json::{Value, json};
 use twill_tests::apiserver::ApiServer;
 use twill_tests::skip_unless;
 
-const OVERLAYS: [&str; 4] = ["base", "overlays/reflectors", "overlays/md5", "overlays/confined"];
+const OVERLAYS: [&str; 5] =
+    ["base", "overlays/reflectors", "overlays/md5", "overlays/services", "overlays/confined"];
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
@@ -118,10 +119,10 @@ fn every_overlay_is_applied_whole() -> Result<()> {
             put.with_context(|| format!("{overlay}: {kind}"))?;
         }
         assert_eq!(server.all("daemonsets").len(), 1);
-        assert_eq!(
-            server.all("bgpconfigurations").len(),
-            usize::from(overlay.contains("s/r") || overlay.contains("md5"))
-        );
+        let configures =
+            ["reflectors", "md5", "services"].iter().any(|name| overlay.ends_with(name));
+        assert_eq!(server.all("bgpconfigurations").len(), usize::from(configures));
+        assert_eq!(server.all("bgppeers").len(), usize::from(overlay.ends_with("services")));
     }
     Ok(())
 }
