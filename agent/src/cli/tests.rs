@@ -172,7 +172,7 @@ fn how_each_command_ends() {
             ("reset node-b --message rack-move,50%&soft=true", Exit::Yes),
             ("reset node-b --soft --message x", Exit::Usage),
             ("reset nobody", Exit::No),
-            ("doctor", Exit::Usage),
+            ("physician", Exit::Usage),
         ] {
             assert_eq!(twill(&rig.socket, line), exit, "twill {line}");
         }
