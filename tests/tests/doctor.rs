@@ -81,12 +81,12 @@ fn doctor_finds_what_ails_a_host() -> Result<()> {
             "1",
         ),
         (
-            "nft add table inet f; nft 'add chain inet f fwd { type filter hook forward priority 0; \
+            "nft add table inet f; nft 'add chain inet f passing { type filter hook forward priority 0; \
              policy drop; }'",
             "nft delete table inet f",
             "problem",
             "firewall",
-            "nft insert rule inet f fwd iifname twill0 accept",
+            "nft insert rule inet f passing iifname twill0 accept",
             "1",
         ),
         (

@@ -16,6 +16,13 @@ pub(super) fn fill(kind: &Kind, object: &mut Value, number: u64) {
     }
 }
 
+/// The same for an object that is changed: what is only ever written does not stay.
+pub(super) fn change(kind: &Kind, object: &mut Value) {
+    if kind.kind == "Secret" {
+        secret(object);
+    }
+}
+
 /// One pod CIDR or several: each field follows the other.
 fn node(object: &mut Value) {
     let spec = &mut object["spec"];

@@ -217,6 +217,7 @@ impl World {
                 };
             }
         }
+        defaults::change(kind, &mut write.object);
         admit::change(kind, &before.object, &mut write.object)?;
         self.store(kind, &key, write, dry_run)
     }
