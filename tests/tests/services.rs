@@ -85,12 +85,18 @@ fn routers_learn_where_services_are(server: Server) -> Result<()> {
 
     api.apply(&secret("first"))?;
     api.kubectl(&["label", "node", "node-a", "edge=yes"], "")?;
-    api.apply(&json!({"apiVersion": "twill.dev/v1alpha1", "kind": "BGPPeer",
-        "metadata": {"name": "tor"},
-        "spec": {"nodeSelector": {"matchLabels": {"edge": "yes"}},
-                 "address": "10.0.0.254", "asn": 65000, "passwordSecretRef": {"name": "tor"},
-                 "export": {"prefixes":
-                    ["podCIDRs", "clusterIPs", "externalIPs", "loadBalancerIPs"]}}}))?;
+    let peer = |address: &str| {
+        json!({"apiVersion": "twill.dev/v1alpha1", "kind": "BGPPeer", "metadata": {"name": "tor"},
+            "spec": {"nodeSelector": {"matchLabels": {"edge": "yes"}},
+                     "address": address, "asn": 65000, "passwordSecretRef": {"name": "tor"},
+                     "export": {"prefixes":
+                        ["podCIDRs", "clusterIPs", "externalIPs", "loadBalancerIPs"]}}})
+    };
+    for mistyped in ["10.0.0", "10.0.0.256", "tor"] {
+        let refused = api.apply(&peer(mistyped)).err().context("it was taken")?.to_string();
+        ensure!(refused.contains("spec.address"), "{mistyped}: {refused}");
+    }
+    api.apply(&peer("10.0.0.254"))?;
     cluster.nodes[0].wait_peer("tor", "Established")?;
     wait_hops(&frr, "10.244.1.0/24", &["10.0.0.1"])?;
     ensure!(cluster.nodes[1].peer("tor").is_err(), "node-b has no such label");

@@ -9,17 +9,21 @@ pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Four numbers up to 255, or hexadecimal groups: what the API server can tell from a mistyped
+/// address. The agent reads the rest.
+const ADDRESS: &str = r"^([0-9a-fA-F]*:[0-9a-fA-F:.]+|((25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9]))$";
+
 /// An IPv4 or IPv6 address.
 pub(super) fn address(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "type": "string", "minLength": 2, "maxLength": 45, "pattern": "^[0-9a-fA-F:.]+$",
+        "type": "string", "minLength": 2, "maxLength": 45, "pattern": ADDRESS,
     })
 }
 
 /// The same, where it may be left out.
 pub(super) fn optional_address(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "type": "string", "minLength": 2, "maxLength": 45, "pattern": "^[0-9a-fA-F:.]+$",
+        "type": "string", "minLength": 2, "maxLength": 45, "pattern": ADDRESS,
         "nullable": true,
     })
 }
