@@ -1,6 +1,6 @@
 //! What on this host keeps packets or sessions from their way, each with evidence and remedy.
 //!
-//! [`gather`] looks, and changes nothing; [`findings()`] judges, and is pure. It works with a
+//! [`gather()`] looks, and changes nothing; [`findings()`] judges, and is pure. It works with a
 //! running agent and without one; with one, what the agent sets itself is expected to be set.
 
 mod facts;
